@@ -1,0 +1,89 @@
+"""The seam every encoder implements, and the value that says which encoder made a vector."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What must be equal for two vectors to be comparable.
+
+    name: the name a person gives to load it again, such as `starter` or `ViT-B-32/laion2b_s34b_b79k`.
+    weights_hash: hex SHA-256 over everything learned (towers and heads).
+    preprocessing: how pixels are prepared (size, resize mode, mean, std …); JSON values only.
+    tokenizer: name and version of the text preparation.
+    dimension: of the joint space.
+    """
+
+    name: str
+    weights_hash: str
+    tokenizer: str
+    dimension: int
+    preprocessing: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits over all fields but the name: the same weights under two names are the same encoder."""
+        learned = {
+            "weights_hash": self.weights_hash,
+            "tokenizer": self.tokenizer,
+            "dimension": self.dimension,
+            "preprocessing": dict(self.preprocessing),
+        }
+        return hashlib.sha256(json.dumps(learned, sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as JSON values, with its fingerprint, as the catalogue stores it."""
+        return {
+            "name": self.name,
+            "weights_hash": self.weights_hash,
+            "tokenizer": self.tokenizer,
+            "dimension": self.dimension,
+            "preprocessing": dict(self.preprocessing),
+            "fingerprint": self.fingerprint,
+        }
+
+
+class DualEncoder(Protocol):
+    """Puts pictures and texts into one space.
+
+    Loading is cheap until a tower is used: each tower loads on its first call, so a text query never pays for
+    the image tower. Instances are used by one encoding thread; only `preprocess` is called from many threads.
+    """
+
+    @property
+    def spec(self) -> EncoderSpec: ...
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to twice this."""
+        ...
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[Any]:
+        """One RGB picture -> the array the image tower takes. Thread-safe; no batch axis; one shape for all."""
+        ...
+
+    def encode_images(self, pixels: npt.NDArray[Any]) -> FloatArray:
+        """Stacked `preprocess` results [n, …] -> float32 unit vectors [n, dimension]; n may be 0."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Texts of any length and language -> float32 unit vectors [len(texts), dimension]; may be empty."""
+        ...
+
+
+def unit_rows(vectors: npt.NDArray[Any]) -> FloatArray:
+    """Rows scaled to length 1, as float32. A zero row stays zero: it matches nothing instead of becoming NaN."""
+    rows = np.asarray(vectors, dtype=np.float32)
+    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)

@@ -1,0 +1,74 @@
+"""Every error that Catalens raises on purpose.
+
+CatalensError
+├── SourceError              a catalogue or folder to index: missing, empty, unreadable, unknown column
+├── ImageError               bytes that cannot be used as a picture
+├── QueryError               a query that cannot be answered: nothing asked, too long, k out of range
+├── CollectionError          a collection on disk
+│   ├── CollectionNotFound
+│   ├── CollectionLocked     another process is writing
+│   ├── CollectionDamaged    the database cannot be read, or is of another version
+│   └── StorageError         the disk is full or read-only
+└── EncoderError             a model
+    ├── UnknownModel
+    ├── WeightsUnavailable   the weights are neither here nor can be fetched
+    └── FingerprintMismatch  vectors of one encoder met a query of another
+
+A message says what happened and to what; the hint says what to do next.
+"""
+
+
+class CatalensError(Exception):
+    """Base of the family. `str(error)` is the message; `error.hint` the next step, or an empty string."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class SourceError(CatalensError):
+    """A source to index is missing, empty, unreadable or does not have the columns asked for."""
+
+
+class ImageError(CatalensError):
+    """Bytes that cannot be used as a picture. The message is the reason, short enough for a report line."""
+
+
+class QueryError(CatalensError):
+    """A query that cannot be answered as asked."""
+
+
+class CollectionError(CatalensError):
+    """A collection on disk cannot be used as asked."""
+
+
+class CollectionNotFound(CollectionError):
+    """There is no collection at that place."""
+
+
+class CollectionLocked(CollectionError):
+    """Another process is writing to the collection."""
+
+
+class CollectionDamaged(CollectionError):
+    """The catalogue database cannot be read, or belongs to another version of Catalens."""
+
+
+class StorageError(CollectionError):
+    """The disk refused a write: it is full or read-only."""
+
+
+class EncoderError(CatalensError):
+    """A model cannot be used as asked."""
+
+
+class UnknownModel(EncoderError):
+    """No encoder goes by that name."""
+
+
+class WeightsUnavailable(EncoderError):
+    """The weights are not on this machine and could not be fetched."""
+
+
+class FingerprintMismatch(EncoderError):
+    """Vectors of one encoder met vectors of another; their scores would mean nothing."""

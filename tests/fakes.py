@@ -1,0 +1,69 @@
+"""Fakes that carry meaning: their right answers are knowable, so tests of the whole path need no weights."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
+
+COLOURS = {
+    "red": (220, 20, 20),
+    "green": (20, 180, 20),
+    "blue": (20, 20, 220),
+    "yellow": (230, 220, 20),
+    "purple": (130, 20, 160),
+    "cyan": (20, 200, 210),
+    "orange": (240, 130, 20),
+    "white": (250, 250, 250),
+    "black": (5, 5, 5),
+}
+
+
+def colour_of(text: str) -> tuple[float, float, float]:
+    """Mean of the colours a text names; "dark" halves and "light" lifts; grey when it names none."""
+    words = text.lower().replace("-", " ").replace("_", " ").replace("/", " ").split()
+    named = [COLOURS[word] for word in words if word in COLOURS]
+    rgb = np.mean(named, axis=0) if named else np.array([128.0, 128.0, 128.0])
+    if "dark" in words:
+        rgb = rgb / 2
+    if "light" in words:
+        rgb = (rgb + 255) / 2
+    return float(rgb[0]), float(rgb[1]), float(rgb[2])
+
+
+class ColourEncoder:
+    """A dual encoder whose joint space is mean colour: a red photo is nearest to the word "red".
+
+    The vector is the colour centred on grey, with a constant fourth axis so that grey has a direction too.
+    `images_encoded` and `texts_encoded` count the work, so that tests can say what a run cost.
+    """
+
+    image_size = 32
+
+    def __init__(self, name: str = "colour", version: str = "1") -> None:
+        self.spec = EncoderSpec(
+            name=name,
+            weights_hash=version,
+            tokenizer="colour-words",
+            dimension=4,
+            preprocessing={"size": self.image_size},
+        )
+        self.images_encoded = 0
+        self.texts_encoded = 0
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        return np.asarray(image.resize((self.image_size, self.image_size)), dtype=np.uint8)
+
+    def encode_images(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        self.images_encoded += len(pixels)
+        return self._embed(pixels.reshape(len(pixels), -1, 3).mean(axis=1) if len(pixels) else np.empty((0, 3)))
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        self.texts_encoded += len(texts)
+        return self._embed(np.array([colour_of(text) for text in texts]).reshape(-1, 3))
+
+    def _embed(self, rgb: npt.NDArray[np.float64]) -> FloatArray:
+        centred = rgb / 255 - 0.5
+        return unit_rows(np.concatenate([centred, np.full((len(rgb), 1), 0.25)], axis=1))
