@@ -1,0 +1,97 @@
+"""The one place that opens a database: connections, pragmas, and what a database error means to a person."""
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.pool import QueuePool
+
+from retrieval.errors import CatalensError, CollectionDamaged, CollectionNotFound, StorageError
+
+DATABASE = "catalog.db"
+BUSY_SECONDS = (
+    30  # a reader meets a lock only for the moment of a checkpoint; a second writer is kept out before
+)
+
+
+def reading_engine(folder: Path) -> Engine:
+    """Engine that can only read `folder`/catalog.db, also from a read-only disk.
+
+    Raises CollectionNotFound when there is none, CollectionDamaged when it is not a database.
+    """
+    path = folder / DATABASE
+    if not path.is_file():
+        raise CollectionNotFound(
+            f"there is no collection at {folder}",
+            hint="make one with: catalens index YOUR-FOLDER, or name another with --collection",
+        )
+    engine = _engine(path, "mode=ro")
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+    except StorageError:
+        # WAL needs a shared-memory file beside the database; a read-only disk cannot have one, and has no writer.
+        engine.dispose()
+        return _engine(path, "immutable=1")
+    return engine
+
+
+def writing_engine(folder: Path) -> Engine:
+    """Engine for the one writer: WAL, every commit flushed to the disk, foreign keys enforced."""
+    engine = _engine(folder / DATABASE, "mode=rwc")
+
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _engine(path: Path, mode: str) -> Engine:
+    uri = f"file:{quote(str(path))}?{mode}"
+    writing = mode == "mode=rwc"
+
+    def connect() -> sqlite3.Connection:
+        # Autocommit at the driver, so that SQLAlchemy's BEGIN below is the only one: Python's own sqlite3 module would
+        # begin no transaction for a SELECT, and a snapshot read over three tables needs one.
+        return sqlite3.connect(
+            uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
+        )
+
+    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=QueuePool, max_overflow=64)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    @event.listens_for(engine, "handle_error")
+    def _say_what_it_means(context: ExceptionContext) -> CatalensError | None:
+        return _meaning(context.original_exception, path)
+
+    return engine
+
+
+def _meaning(error: BaseException, path: Path) -> CatalensError | None:
+    if not isinstance(error, sqlite3.DatabaseError):
+        return None
+    said = str(error)
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return StorageError(
+            f"the disk is full: {path}",
+            hint="free some space and run the same command again; what was stored before is intact",
+        )
+    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_PERM}:
+        return StorageError(
+            f"the disk refused access to {path}: {said}",
+            hint="check that the folder is writable and the disk healthy, or name another with --collection",
+        )
+    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        return CollectionDamaged(
+            f"{path} cannot be read: {said}",
+            hint="restore it from a backup, or delete the collection folder and index again",
+        )
+    return None

@@ -1,0 +1,138 @@
+"""The tables of `catalog.db`: the truth from which every index file can be built again.
+
+Ids of photos and texts come from `counters` and are never used twice, and the vector behind an id never changes. So
+an index generation that covers ids up to M stays right for ever: rows with larger ids are newer, `tombstones` are gone.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# Named numbers of the collection: `revision` counts committed changes; `items`, `photos`, `texts` the last id given out.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+# The encoder all vectors belong to; `spec` is EncoderSpec.to_json().
+encoders = Table(
+    "encoders",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("dimension", Integer, nullable=False),
+    Column("spec", JSON, nullable=False),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("location", Text, nullable=False, unique=True),
+)
+
+items = Table(
+    "items",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("item_id", Text, nullable=False, unique=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False, index=True),
+    Column("title", Text, nullable=False),
+    Column("attributes", JSON, nullable=False),
+    Column("row_hash", Text, nullable=False),
+)
+
+photos = Table(
+    "photos",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("item", ForeignKey("items.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("position", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("content_hash", Text, nullable=False, index=True),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+)
+
+texts = Table(
+    "texts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("item", ForeignKey("items.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("field", Text, nullable=False),
+    Column("content", Text, nullable=False),
+)
+
+
+def _embedding_table(name: str, owner: Table) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("owner_id", ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+        Column("encoder_id", ForeignKey("encoders.id"), primary_key=True, autoincrement=False),
+        Column("vector", LargeBinary, nullable=False),  # little-endian float16, `dimension` values
+    )
+
+
+photo_embeddings = _embedding_table("photo_embeddings", photos)
+text_embeddings = _embedding_table("text_embeddings", texts)
+
+# Owners deleted since the older of the kept generations, with the revision that deleted them.
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("modality", Text, primary_key=True),
+    Column("owner_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False, index=True),
+)
+
+# The row is the commit point of an index file: without it the file does not exist for anybody.
+generations = Table(
+    "generations",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("modality", Text, nullable=False),
+    Column("encoder_id", ForeignKey("encoders.id"), nullable=False),
+    Column("file", Text, nullable=False, unique=True),
+    Column("sha256", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("max_owner_id", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+
+# What became of every file and row that a source ever named. `path` is empty for an item without photos; `item_id`
+# is empty for an entry that could not become an item, and `path` then says where it stands.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source_id", ForeignKey("sources.id"), nullable=False),
+    Column("item_id", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("state", Text, nullable=False),  # done, skipped, failed
+    Column("reason", Text, nullable=False, default=""),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("size", BigInteger),
+    Column("mtime_ns", BigInteger),
+    Column("ctime_ns", BigInteger),
+    UniqueConstraint("source_id", "item_id", "path"),
+    Index("ledger_state", "state"),
+    Index("ledger_item", "item_id"),
+)
