@@ -5,11 +5,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -69,7 +71,7 @@ class DualEncoder(Protocol):
         """Side in pixels of the square the image tower sees; the decoder may shrink a photo to twice this."""
         ...
 
-    def preprocess(self, image: Image.Image) -> npt.NDArray[Any]:
+    def preprocess(self, image: "Image.Image") -> npt.NDArray[Any]:
         """One RGB picture -> the array the image tower takes. Thread-safe; no batch axis; one shape for all."""
         ...
 

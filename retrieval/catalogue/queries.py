@@ -1,0 +1,215 @@
+"""What readers ask the catalogue. Each function takes a connection, so that several share one snapshot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, Table, and_, func, select
+
+from retrieval.catalogue.schema import (
+    counters,
+    encoders,
+    generations,
+    items,
+    ledger,
+    photo_embeddings,
+    photos,
+    sources,
+    text_embeddings,
+    texts,
+    tombstones,
+)
+from retrieval.index.base import IdArray
+
+Modality = Literal["image", "text"]
+MODALITIES: tuple[Modality, ...] = ("image", "text")
+EMBEDDINGS: dict[Modality, Table] = {"image": photo_embeddings, "text": text_embeddings}
+OWNERS: dict[Modality, Table] = {"image": photos, "text": texts}
+
+STORED_DTYPE = np.dtype("<f2")  # float16 costs 0.0002 of cosine at 512 dimensions and halves the database
+MAX_PARAMETERS = 500  # ids in one IN (...): SQLite takes 32,766, older builds 999
+
+
+@dataclass(frozen=True)
+class EncoderRow:
+    """The encoder a collection was made with."""
+
+    id: int
+    name: str
+    fingerprint: str
+    dimension: int
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One committed index file; it covers every owner up to `max_owner_id` that was alive at `revision`."""
+
+    id: int
+    modality: Modality
+    file: str
+    sha256: str
+    kind: str
+    rows: int
+    max_owner_id: int
+    revision: int
+
+
+@dataclass(frozen=True)
+class OwnerRow:
+    """What a hit shows, by the id of the photo or text that was found."""
+
+    owner_id: int
+    item_key: int
+    item_id: str
+    title: str
+    attributes: dict[str, Any]
+    photo: str | None
+    matched_text: str | None
+
+
+def revision(connection: Connection) -> int:
+    """Number of committed changes so far."""
+    return counter(connection, "revision")
+
+
+def counter(connection: Connection, name: str) -> int:
+    """A named number of the collection; 0 before its first use."""
+    return int(connection.execute(select(counters.c.value).where(counters.c.name == name)).scalar() or 0)
+
+
+def encoder_row(connection: Connection) -> EncoderRow | None:
+    """The encoder of this collection; None before the first photo."""
+    row = connection.execute(
+        select(encoders.c.id, encoders.c.name, encoders.c.fingerprint, encoders.c.dimension)
+    ).first()
+    return None if row is None else EncoderRow(*row)
+
+
+def kept_generations(connection: Connection, modality: Modality) -> list[Generation]:
+    """Committed index files of a modality, newest first."""
+    columns = [generations.c[name] for name in Generation.__dataclass_fields__]
+    rows = connection.execute(
+        select(*columns).where(generations.c.modality == modality).order_by(generations.c.id.desc())
+    )
+    return [Generation(*row) for row in rows]
+
+
+def vectors_after(
+    connection: Connection, modality: Modality, owner_id: int, dimension: int, limit: int | None = None
+) -> tuple[IdArray, npt.NDArray[np.float16]]:
+    """Ids [n] (ascending) and vectors [n, dimension] of the owners with larger ids; at most `limit` of them."""
+    table = EMBEDDINGS[modality]
+    rows = connection.execute(
+        select(table.c.owner_id, table.c.vector)
+        .where(table.c.owner_id > owner_id)
+        .order_by(table.c.owner_id)
+        .limit(limit)
+    ).all()
+    return as_arrays([(row[0], row[1]) for row in rows], dimension)
+
+
+def vectors_of(
+    connection: Connection, modality: Modality, owner_ids: Sequence[int], dimension: int
+) -> tuple[IdArray, npt.NDArray[np.float16]]:
+    """Ids and vectors of those of the given owners that still exist, in ascending order of id."""
+    table = EMBEDDINGS[modality]
+    rows: list[tuple[int, bytes]] = []
+    for chunk in chunks(owner_ids):
+        rows.extend(
+            (row[0], row[1])
+            for row in connection.execute(
+                select(table.c.owner_id, table.c.vector).where(table.c.owner_id.in_(chunk))
+            )
+        )
+    return as_arrays(sorted(rows), dimension)
+
+
+def as_arrays(rows: Sequence[tuple[int, bytes]], dimension: int) -> tuple[IdArray, npt.NDArray[np.float16]]:
+    """Rows of (id, vector blob) as arrays."""
+    ids = np.fromiter((row[0] for row in rows), dtype=np.int64, count=len(rows))
+    blob = b"".join(row[1] for row in rows)
+    return ids, np.frombuffer(blob, dtype=STORED_DTYPE).reshape(len(rows), dimension)
+
+
+def rows_after(connection: Connection, modality: Modality, owner_id: int) -> int:
+    """How many owners have larger ids."""
+    table = EMBEDDINGS[modality]
+    statement = select(func.count()).select_from(table).where(table.c.owner_id > owner_id)
+    return int(connection.execute(statement).scalar_one())
+
+
+def tombstones_after(connection: Connection, modality: Modality, after_revision: int) -> IdArray:
+    """Ids of the owners deleted since a revision."""
+    rows = connection.execute(
+        select(tombstones.c.owner_id).where(
+            and_(tombstones.c.modality == modality, tombstones.c.revision > after_revision)
+        )
+    ).scalars()
+    return np.fromiter(rows, dtype=np.int64)
+
+
+def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, OwnerRow]:
+    """What to show for each of these photos or texts; those deleted meanwhile are missing from the answer."""
+    owner = OWNERS[modality]
+    if modality == "image":
+        shown_photo, matched = photos.c.path, None
+    else:
+        first = (
+            select(photos.c.path)
+            .where(photos.c.item == items.c.id)
+            .order_by(photos.c.position)
+            .limit(1)
+            .scalar_subquery()
+        )
+        shown_photo, matched = first, texts.c.content
+    columns = [owner.c.id, items.c.id, items.c.item_id, items.c.title, items.c.attributes, shown_photo]
+    if matched is not None:
+        columns.append(matched)
+    found: dict[int, OwnerRow] = {}
+    for chunk in chunks(owner_ids):
+        statement = select(*columns).join_from(owner, items).where(owner.c.id.in_(chunk))
+        for row in connection.execute(statement):
+            found[row[0]] = OwnerRow(*row) if matched is not None else OwnerRow(*row, None)
+    return found
+
+
+def chunks(values: Sequence[Any], size: int = MAX_PARAMETERS) -> list[Sequence[Any]]:
+    """The values in pieces that fit into one IN (...)."""
+    return [values[start : start + size] for start in range(0, len(values), size)]
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """Items, photos, texts, embedded photos, and the ledger's failed and skipped entries."""
+
+    def number(table: Table, *conditions: Any) -> int:
+        return int(
+            connection.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()
+        )
+
+    return {
+        "items": number(items),
+        "photos": number(photos),
+        "texts": number(texts),
+        "embedded_photos": number(photo_embeddings),
+        "embedded_texts": number(text_embeddings),
+        "failed": number(ledger, ledger.c.state == "failed"),
+        "skipped": number(ledger, ledger.c.state == "skipped"),
+    }
+
+
+def problems(connection: Connection, limit: int) -> list[tuple[str, str]]:
+    """What failed or was skipped, as (file or row, reason), at most `limit` of them."""
+    rows = connection.execute(
+        select(ledger.c.path, ledger.c.item_id, ledger.c.reason)
+        .where(ledger.c.state != "done")
+        .order_by(ledger.c.id)
+        .limit(limit)
+    )
+    return [(path or item_id, reason) for path, item_id, reason in rows]
+
+
+def source_locations(connection: Connection) -> list[str]:
+    """Where the items came from."""
+    return list(connection.execute(select(sources.c.location).order_by(sources.c.id)).scalars())

@@ -1,0 +1,87 @@
+"""The seam for vector search, and the value that says which ids may be returned."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval.encoders.base import FloatArray
+
+IdArray = npt.NDArray[np.int64]
+NO_ID = -1
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The answer of an index to a batch of queries.
+
+    scores: float32 [queries, k], cosine similarity, best first, -inf where there are fewer than k.
+    ids: int64 [queries, k]; NO_ID where there are fewer than k. Equal scores stand in ascending order of id.
+    """
+
+    scores: FloatArray
+    ids: IdArray
+
+
+class IdMask:
+    """Which ids may be returned: `allowed[i]` for id i; ids past its end are not allowed."""
+
+    def __init__(self, allowed: npt.NDArray[np.bool_]) -> None:
+        self.allowed = allowed
+
+    @classmethod
+    def all_but(cls, excluded: IdArray, size: int) -> "IdMask":
+        """All ids below `size` except the excluded ones."""
+        allowed = np.ones(size, dtype=np.bool_)
+        allowed[excluded[excluded < size]] = False
+        return cls(allowed)
+
+    @cached_property
+    def packed(self) -> npt.NDArray[np.uint8]:
+        """One bit per id, least significant bit first."""
+        return np.packbits(self.allowed, bitorder="little")
+
+    def permits(self, ids: IdArray) -> npt.NDArray[np.bool_]:
+        """Element-wise: may this id be returned?"""
+        known = (ids >= 0) & (ids < len(self.allowed))
+        return known & self.allowed[np.where(known, ids, 0)] if len(self.allowed) else known
+
+
+class VectorIndex(Protocol):
+    """Finds the stored unit vectors of highest inner product. Immutable once built; safe to search from many threads."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether every search returns the true best k with the scores of the stored (float16) vectors."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def search(self, queries: FloatArray, k: int, allowed: IdMask | None = None) -> Neighbours:
+        """Best k of the permitted ids for each query [n, dimension]; k >= 1."""
+        ...
+
+
+class StoredIndex(VectorIndex, Protocol):
+    """A vector index that lives in a file."""
+
+    def save(self, path: Path) -> None:
+        """Write to a new file. Raises StorageError when the disk refuses."""
+        ...
+
+
+def best(scores: FloatArray, ids: IdArray, k: int) -> Neighbours:
+    """Keep the best k of candidates [n, m] by (score descending, id ascending); pads to k. NO_ID candidates go last."""
+    scores = np.where(ids == NO_ID, -np.inf, scores).astype(np.float32)
+    order = np.lexsort((ids, -scores), axis=-1)[:, :k]
+    kept = Neighbours(np.take_along_axis(scores, order, 1), np.take_along_axis(ids, order, 1))
+    missing = k - kept.ids.shape[1]
+    if missing <= 0:
+        return kept
+    return Neighbours(
+        np.pad(kept.scores, ((0, 0), (0, missing)), constant_values=-np.inf),
+        np.pad(kept.ids, ((0, 0), (0, missing)), constant_values=NO_ID),
+    )

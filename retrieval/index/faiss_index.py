@@ -1,0 +1,127 @@
+"""FAISS behind the VectorIndex seam: the only module that imports it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from retrieval.encoders.base import FloatArray
+from retrieval.errors import StorageError
+from retrieval.index.base import IdArray, IdMask, Neighbours, best
+from retrieval.index.exact import ExactIndex
+from retrieval.index.ladder import Rung
+
+# One thread per search: requests run side by side, and two OpenMP threads on a busy core were 25 times slower.
+faiss.omp_set_num_threads(1)
+
+TRAIN_PER_LIST = 64  # k-means is good from about 40 points per centroid on; more costs time, not recall
+TARGET_RECALL = 0.98
+TUNE_QUERIES = 200
+
+
+class FaissIndex:
+    """An exact float16 scan or an inverted file, keyed by our own ids."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        self._inverted = faiss.try_extract_index_ivf(index)
+
+    @property
+    def exact(self) -> bool:
+        return self._inverted is None
+
+    @property
+    def nprobe(self) -> int:
+        """Inverted lists visited by a search; 0 for the exact scan."""
+        return 0 if self._inverted is None else int(self._inverted.nprobe)
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def search(self, queries: FloatArray, k: int, allowed: IdMask | None = None) -> Neighbours:
+        k_here = min(k, len(self))
+        if k_here == 0:
+            return best(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64), k)
+        options: dict[str, Any] = {}
+        if allowed is not None:
+            packed = allowed.packed
+            options["sel"] = faiss.IDSelectorBitmap(len(packed), faiss.swig_ptr(packed))
+        if self._inverted is None:
+            params = faiss.SearchParameters(**options)
+        else:
+            params = faiss.SearchParametersIVF(nprobe=self._inverted.nprobe, **options)
+        scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k_here, params=params)
+        return best(scores, ids, k)
+
+    def save(self, path: Path) -> None:
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise StorageError(
+                f"could not write the index file {path}: the disk is full or read-only",
+                hint="free some space and run the same command again; the catalogue itself is intact",
+            ) from error
+
+
+def load(path: Path) -> FaissIndex:
+    """Read an index file. The caller has checked its hash: FAISS trusts what it reads."""
+    return FaissIndex(faiss.read_index(str(path)))
+
+
+def build(
+    rung: Rung, blocks: Iterable[tuple[IdArray, npt.NDArray[np.float16]]], dimension: int
+) -> FaissIndex:
+    """Build an index from blocks of (ids [n], unit vectors [n, dimension])."""
+    if rung.kind == "exact-fp16":
+        return _build_exact(blocks, dimension)
+    return _build_inverted(rung, blocks, dimension)
+
+
+def _build_exact(blocks: Iterable[tuple[IdArray, npt.NDArray[np.float16]]], dimension: int) -> FaissIndex:
+    codes = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexIDMap2(codes)
+    for ids, vectors in blocks:
+        index.add_with_ids(vectors.astype(np.float32), ids)
+    return FaissIndex(index)
+
+
+def _build_inverted(
+    rung: Rung, blocks: Iterable[tuple[IdArray, npt.NDArray[np.float16]]], dimension: int
+) -> FaissIndex:
+    parts = list(blocks)
+    ids = np.concatenate([part[0] for part in parts])
+    vectors = np.concatenate([part[1] for part in parts])
+    generator = np.random.default_rng(0)
+    sample = generator.choice(len(ids), min(len(ids), rung.lists * TRAIN_PER_LIST), replace=False)
+    quantizer = faiss.IndexFlatIP(dimension)
+    index = faiss.IndexIVFScalarQuantizer(
+        quantizer, dimension, rung.lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+    )
+    index.train(vectors[np.sort(sample)].astype(np.float32))
+    for start in range(0, len(ids), 65_536):
+        block = slice(start, start + 65_536)
+        index.add_with_ids(vectors[block].astype(np.float32), ids[block])
+    return FaissIndex(index)
+
+
+def tune(index: FaissIndex, queries: FloatArray, oracle: ExactIndex, k: int = 10) -> float:
+    """Set the smallest nprobe whose recall@k against the oracle reaches TARGET_RECALL; return that recall.
+
+    Queries must be of the kind that people ask: in a joint space text queries are out of distribution for an image
+    index, and an nprobe chosen on image queries loses a fifth of their hits.
+    """
+    inverted = index._inverted
+    if inverted is None:
+        return 1.0
+    queries = queries[:TUNE_QUERIES]
+    truth = oracle.search(queries, k).ids
+    inverted.nprobe = 1
+    while True:
+        found = index.search(queries, k * 4).ids
+        recall = float(np.mean([len(np.intersect1d(t, f)) / k for t, f in zip(truth, found, strict=True)]))
+        if recall >= TARGET_RECALL or inverted.nprobe >= inverted.nlist:
+            return recall
+        inverted.nprobe = min(inverted.nlist, max(inverted.nprobe + 1, int(inverted.nprobe * 1.3)))

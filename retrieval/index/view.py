@@ -1,0 +1,108 @@
+"""One modality of a collection at one revision: base generation + newer rows - deleted rows. Immutable."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection
+
+from retrieval.catalogue import queries
+from retrieval.catalogue.queries import Generation, Modality
+from retrieval.encoders.base import FloatArray
+from retrieval.index.base import NO_ID, IdArray, IdMask, Neighbours, VectorIndex, best
+from retrieval.index.exact import ExactIndex, merged
+from retrieval.index.generations import load_verified
+
+# An approximate base gives 4k candidates, which are scored again with the stored vectors: then every score in an
+# answer is a true cosine, and nprobe is tuned for the recall among these candidates.
+OVERFETCH = 4
+
+VectorFetch = Callable[[list[int]], tuple[IdArray, npt.NDArray[np.float16]]]
+
+
+@dataclass(frozen=True)
+class VectorView:
+    """generation: the base on disk, None when there is none to believe; delta: rows newer than it, searched exactly."""
+
+    modality: Modality
+    dimension: int
+    generation: Generation | None
+    base: VectorIndex | None
+    delta: ExactIndex
+    deleted: IdArray
+    mask: IdMask | None
+    last_owner_id: int
+
+    @classmethod
+    def load(cls, connection: Connection, folder: Path, modality: Modality, dimension: int) -> "VectorView":
+        """Read the newest believable generation and what came after it, all in the connection's transaction."""
+        for generation in queries.kept_generations(connection, modality):
+            base = load_verified(folder, generation)
+            if base is not None:
+                ids, vectors = queries.vectors_after(connection, modality, generation.max_owner_id, dimension)
+                deleted = queries.tombstones_after(connection, modality, generation.revision)
+                return cls._assemble(modality, dimension, generation, base, ExactIndex(ids, vectors), deleted)
+        ids, vectors = queries.vectors_after(connection, modality, 0, dimension)
+        return cls._assemble(modality, dimension, None, None, ExactIndex(ids, vectors), np.empty(0, np.int64))
+
+    def refreshed(self, connection: Connection, folder: Path, since_revision: int) -> "VectorView":
+        """This view brought up to the connection's revision: only new rows and new tombstones are read."""
+        newest = queries.kept_generations(connection, self.modality)
+        current = self.generation.id if self.generation else None
+        if newest and newest[0].id != current:
+            return VectorView.load(connection, folder, self.modality, self.dimension)
+        ids, vectors = queries.vectors_after(connection, self.modality, self.last_owner_id, self.dimension)
+        gone = queries.tombstones_after(connection, self.modality, since_revision)
+        if not len(ids) and not len(gone):
+            return self
+        delta = self.delta.extended(ids, vectors) if len(ids) else self.delta
+        deleted = np.union1d(self.deleted, gone)
+        return self._assemble(self.modality, self.dimension, self.generation, self.base, delta, deleted)
+
+    @classmethod
+    def _assemble(
+        cls,
+        modality: Modality,
+        dimension: int,
+        generation: Generation | None,
+        base: VectorIndex | None,
+        delta: ExactIndex,
+        deleted: IdArray,
+    ) -> "VectorView":
+        covered = generation.max_owner_id if generation else 0
+        last = int(delta.ids[-1]) if len(delta) else covered
+        mask = IdMask.all_but(deleted, last + 1) if len(deleted) else None
+        return cls(modality, dimension, generation, base, delta, deleted, mask, max(last, covered))
+
+    def __len__(self) -> int:
+        """Live rows."""
+        covered = self.generation.max_owner_id if self.generation else 0
+        gone_from_base = int((self.deleted <= covered).sum())
+        gone_from_delta = len(np.intersect1d(self.deleted, self.delta.ids))
+        return (len(self.base) if self.base else 0) - gone_from_base + len(self.delta) - gone_from_delta
+
+    def search(self, vectors: FloatArray, k: int, fetch: VectorFetch) -> Neighbours:
+        """Best k live rows for each unit query [n, dimension]; `fetch` gives stored vectors for scoring again."""
+        parts = [self.delta.search(vectors, k, self.mask)]
+        if self.base is not None and self.base.exact:
+            parts.append(self.base.search(vectors, k, self.mask))
+        elif self.base is not None:
+            candidates = self.base.search(vectors, k * OVERFETCH, self.mask)
+            parts.append(_scored_again(vectors, candidates.ids, k, fetch))
+        return merged(parts, k)
+
+
+def _scored_again(vectors: FloatArray, candidates: IdArray, k: int, fetch: VectorFetch) -> Neighbours:
+    wanted = np.unique(candidates[candidates != NO_ID])
+    ids, stored = fetch(wanted.tolist())
+    scores = np.full(candidates.shape, -np.inf, dtype=np.float32)
+    if len(ids):
+        position = np.clip(np.searchsorted(ids, candidates), 0, len(ids) - 1)
+        found = ids[position] == candidates
+        rows = stored.astype(np.float32)
+        for query in range(len(vectors)):
+            scores[query, found[query]] = rows[position[query, found[query]]] @ vectors[query]
+        candidates = np.where(found, candidates, NO_ID)
+    return best(scores, candidates, k)
