@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,13 +81,9 @@ class Collection:
                 views = {}
                 for modality in queries.MODALITIES:
                     if current is None:
-                        views[modality] = VectorView.load(
-                            connection, self.folder, modality, self.encoder.dimension
-                        )
+                        views[modality] = VectorView.load(connection, self.folder, modality, self.encoder.dimension)
                     else:
-                        views[modality] = current.of(modality).refreshed(
-                            connection, self.folder, current.revision
-                        )
+                        views[modality] = current.of(modality).refreshed(connection, self.folder, current.revision)
                 self._view = CollectionView(revision, views["image"], views["text"])
                 return self._view
 
@@ -100,7 +97,7 @@ class Collection:
         with self._engine.connect() as connection:
             return queries.vectors_of(connection, modality, owner_ids, self.encoder.dimension)
 
-    def status(self) -> dict[str, object]:
+    def status(self) -> dict[str, Any]:
         """Counts, model, revision and index as JSON values; the keys are those of `catalens status --json`."""
         with self._engine.connect() as connection, connection.begin():
             numbers = queries.counts(connection)
@@ -110,9 +107,7 @@ class Collection:
                 index[modality] = {
                     "kind": kept[0].kind if kept else "none",
                     "rows": kept[0].rows if kept else 0,
-                    "newer_rows": queries.rows_after(
-                        connection, modality, kept[0].max_owner_id if kept else 0
-                    ),
+                    "newer_rows": queries.rows_after(connection, modality, kept[0].max_owner_id if kept else 0),
                     "deleted_rows": len(
                         queries.tombstones_after(connection, modality, kept[0].revision if kept else 0)
                     ),

@@ -18,9 +18,7 @@ from retrieval.images import decode, decode_file
 from retrieval.index.base import NO_ID
 from retrieval.records import Hit
 
-MAX_WORDS = (
-    2_000  # characters: the longest product description makes sense as a query, a pasted file does not
-)
+MAX_WORDS = 2_000  # characters: the longest product description makes sense as a query, a pasted file does not
 MAX_K = 10_000
 
 ImageQuery = Path | bytes | Image.Image
@@ -28,7 +26,7 @@ ImageQuery = Path | bytes | Image.Image
 
 @dataclass(frozen=True)
 class Answer:
-    """query: what was asked, as JSON values; hits: best first; took_ms: encoding and searching, without loading."""
+    """query: what was asked, as JSON values; hits: best first; took_ms: all of it, also what had to be loaded first."""
 
     query: dict[str, Any]
     hits: tuple[Hit, ...]
@@ -100,9 +98,7 @@ class Searcher:
         wanted = k
         while True:
             # An item with several photos takes several places: ask for more until k items are found or all is seen.
-            found = view.search(
-                vector, max(1, min(wanted, len(view))), lambda ids: self.collection.vectors(by, ids)
-            )
+            found = view.search(vector, max(1, min(wanted, len(view))), lambda ids: self.collection.vectors(by, ids))
             ids = [int(i) for i in found.ids[0] if i != NO_ID]
             rows = self.collection.rows(by, ids)
             best: dict[int, tuple[OwnerRow, float]] = {}
@@ -124,9 +120,7 @@ def _checked(words: str | None, image: ImageQuery | None, k: int) -> dict[str, A
     if words is not None and not words.strip():
         words = None
     if words is None and image is None:
-        raise QueryError(
-            "nothing to search for", hint='give words, such as "red shoes", or a picture, or both'
-        )
+        raise QueryError("nothing to search for", hint='give words, such as "red shoes", or a picture, or both')
     if words is not None and len(words) > MAX_WORDS:
         raise QueryError(
             f"the query has {len(words):,} characters; at most {MAX_WORDS:,} make sense",

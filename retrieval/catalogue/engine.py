@@ -11,9 +11,7 @@ from sqlalchemy.pool import QueuePool
 from retrieval.errors import CatalensError, CollectionDamaged, CollectionNotFound, StorageError
 
 DATABASE = "catalog.db"
-BUSY_SECONDS = (
-    30  # a reader meets a lock only for the moment of a checkpoint; a second writer is kept out before
-)
+BUSY_SECONDS = 30  # a reader meets a lock only for the moment of a checkpoint; a second writer is kept out before
 
 
 def reading_engine(folder: Path) -> Engine:
@@ -57,9 +55,7 @@ def _engine(path: Path, mode: str) -> Engine:
     def connect() -> sqlite3.Connection:
         # Autocommit at the driver, so that SQLAlchemy's BEGIN below is the only one: Python's own sqlite3 module would
         # begin no transaction for a SELECT, and a snapshot read over three tables needs one.
-        return sqlite3.connect(
-            uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None
-        )
+        return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
 
     engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=QueuePool, max_overflow=64)
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Table, and_, func, select
+from sqlalchemy import Connection, Table, and_, func, null, select
 
 from retrieval.catalogue.schema import (
     counters,
@@ -119,9 +119,7 @@ def vectors_of(
     for chunk in chunks(owner_ids):
         rows.extend(
             (row[0], row[1])
-            for row in connection.execute(
-                select(table.c.owner_id, table.c.vector).where(table.c.owner_id.in_(chunk))
-            )
+            for row in connection.execute(select(table.c.owner_id, table.c.vector).where(table.c.owner_id.in_(chunk)))
         )
     return as_arrays(sorted(rows), dimension)
 
@@ -153,25 +151,21 @@ def tombstones_after(connection: Connection, modality: Modality, after_revision:
 def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, OwnerRow]:
     """What to show for each of these photos or texts; those deleted meanwhile are missing from the answer."""
     owner = OWNERS[modality]
-    if modality == "image":
-        shown_photo, matched = photos.c.path, None
-    else:
-        first = (
-            select(photos.c.path)
-            .where(photos.c.item == items.c.id)
-            .order_by(photos.c.position)
-            .limit(1)
-            .scalar_subquery()
-        )
-        shown_photo, matched = first, texts.c.content
-    columns = [owner.c.id, items.c.id, items.c.item_id, items.c.title, items.c.attributes, shown_photo]
-    if matched is not None:
-        columns.append(matched)
-    found: dict[int, OwnerRow] = {}
+    first_photo = (
+        select(photos.c.path)
+        .where(photos.c.item == items.c.id)
+        .order_by(photos.c.position)
+        .limit(1)
+        .scalar_subquery()
+    )
+    shown = (photos.c.path, null()) if modality == "image" else (first_photo, texts.c.content)
+    statement = select(
+        owner.c.id, items.c.id, items.c.item_id, items.c.title, items.c.attributes, *shown
+    ).join_from(owner, items)
+    found = {}
     for chunk in chunks(owner_ids):
-        statement = select(*columns).join_from(owner, items).where(owner.c.id.in_(chunk))
-        for row in connection.execute(statement):
-            found[row[0]] = OwnerRow(*row) if matched is not None else OwnerRow(*row, None)
+        for row in connection.execute(statement.where(owner.c.id.in_(chunk))):
+            found[row[0]] = OwnerRow(*row)
     return found
 
 
@@ -184,9 +178,7 @@ def counts(connection: Connection) -> dict[str, int]:
     """Items, photos, texts, embedded photos, and the ledger's failed and skipped entries."""
 
     def number(table: Table, *conditions: Any) -> int:
-        return int(
-            connection.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()
-        )
+        return int(connection.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one())
 
     return {
         "items": number(items),

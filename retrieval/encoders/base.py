@@ -88,4 +88,5 @@ def unit_rows(vectors: npt.NDArray[Any]) -> FloatArray:
     """Rows scaled to length 1, as float32. A zero row stays zero: it matches nothing instead of becoming NaN."""
     rows = np.asarray(vectors, dtype=np.float32)
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    unit: FloatArray = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+    return unit

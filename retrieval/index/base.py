@@ -51,7 +51,7 @@ class IdMask:
 
 
 class VectorIndex(Protocol):
-    """Finds the stored unit vectors of highest inner product. Immutable once built; safe to search from many threads."""
+    """Finds the stored unit vectors of highest inner product. Immutable once built; searched by many threads."""
 
     @property
     def exact(self) -> bool:

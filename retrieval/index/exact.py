@@ -39,9 +39,7 @@ class ExactIndex:
 
     def extended(self, ids: IdArray, vectors: npt.NDArray[np.floating]) -> "ExactIndex":
         """A new index with further rows; this one stays as it is for the searches in flight."""
-        return ExactIndex(
-            np.concatenate([self.ids, ids]), np.concatenate([self.vectors, vectors.astype(np.float32)])
-        )
+        return ExactIndex(np.concatenate([self.ids, ids]), np.concatenate([self.vectors, vectors.astype(np.float32)]))
 
 
 def _candidates(scores: FloatArray, ids: IdArray, k: int) -> Neighbours:

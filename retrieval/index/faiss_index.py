@@ -52,7 +52,7 @@ class FaissIndex:
         if self._inverted is None:
             params = faiss.SearchParameters(**options)
         else:
-            params = faiss.SearchParametersIVF(nprobe=self._inverted.nprobe, **options)
+            params = faiss.SearchParametersIVF(**options, nprobe=self._inverted.nprobe)  # type: ignore[call-arg]
         scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k_here, params=params)
         return best(scores, ids, k)
 
@@ -71,9 +71,7 @@ def load(path: Path) -> FaissIndex:
     return FaissIndex(faiss.read_index(str(path)))
 
 
-def build(
-    rung: Rung, blocks: Iterable[tuple[IdArray, npt.NDArray[np.float16]]], dimension: int
-) -> FaissIndex:
+def build(rung: Rung, blocks: Iterable[tuple[IdArray, npt.NDArray[np.float16]]], dimension: int) -> FaissIndex:
     """Build an index from blocks of (ids [n], unit vectors [n, dimension])."""
     if rung.kind == "exact-fp16":
         return _build_exact(blocks, dimension)

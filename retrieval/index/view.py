@@ -1,7 +1,7 @@
 """One modality of a collection at one revision: base generation + newer rows - deleted rows. Immutable."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,10 @@ VectorFetch = Callable[[list[int]], tuple[IdArray, npt.NDArray[np.float16]]]
 
 @dataclass(frozen=True)
 class VectorView:
-    """generation: the base on disk, None when there is none to believe; delta: rows newer than it, searched exactly."""
+    """generation: the base on disk, None when there is none to believe; delta: rows newer than it, searched exactly.
+
+    newest_known: id of the newest generation recorded when this was loaded, believable or not; 0 for none.
+    """
 
     modality: Modality
     dimension: int
@@ -34,47 +37,51 @@ class VectorView:
     deleted: IdArray
     mask: IdMask | None
     last_owner_id: int
+    newest_known: int
 
     @classmethod
     def load(cls, connection: Connection, folder: Path, modality: Modality, dimension: int) -> "VectorView":
         """Read the newest believable generation and what came after it, all in the connection's transaction."""
-        for generation in queries.kept_generations(connection, modality):
-            base = load_verified(folder, generation)
-            if base is not None:
-                ids, vectors = queries.vectors_after(connection, modality, generation.max_owner_id, dimension)
-                deleted = queries.tombstones_after(connection, modality, generation.revision)
-                return cls._assemble(modality, dimension, generation, base, ExactIndex(ids, vectors), deleted)
-        ids, vectors = queries.vectors_after(connection, modality, 0, dimension)
-        return cls._assemble(modality, dimension, None, None, ExactIndex(ids, vectors), np.empty(0, np.int64))
+        kept = queries.kept_generations(connection, modality)
+        generation, base = _newest_believable(folder, kept)
+        covered = generation.max_owner_id if generation else 0
+        ids, vectors = queries.vectors_after(connection, modality, covered, dimension)
+        deleted = (
+            queries.tombstones_after(connection, modality, generation.revision)
+            if generation
+            else np.empty(0, dtype=np.int64)
+        )
+        last = int(ids[-1]) if len(ids) else covered
+        return cls(
+            modality=modality,
+            dimension=dimension,
+            generation=generation,
+            base=base,
+            delta=ExactIndex(ids, vectors),
+            deleted=deleted,
+            mask=_mask(deleted, last),
+            last_owner_id=last,
+            newest_known=kept[0].id if kept else 0,
+        )
 
     def refreshed(self, connection: Connection, folder: Path, since_revision: int) -> "VectorView":
         """This view brought up to the connection's revision: only new rows and new tombstones are read."""
-        newest = queries.kept_generations(connection, self.modality)
-        current = self.generation.id if self.generation else None
-        if newest and newest[0].id != current:
+        kept = queries.kept_generations(connection, self.modality)
+        if kept and kept[0].id != self.newest_known:
             return VectorView.load(connection, folder, self.modality, self.dimension)
         ids, vectors = queries.vectors_after(connection, self.modality, self.last_owner_id, self.dimension)
         gone = queries.tombstones_after(connection, self.modality, since_revision)
         if not len(ids) and not len(gone):
             return self
-        delta = self.delta.extended(ids, vectors) if len(ids) else self.delta
         deleted = np.union1d(self.deleted, gone)
-        return self._assemble(self.modality, self.dimension, self.generation, self.base, delta, deleted)
-
-    @classmethod
-    def _assemble(
-        cls,
-        modality: Modality,
-        dimension: int,
-        generation: Generation | None,
-        base: VectorIndex | None,
-        delta: ExactIndex,
-        deleted: IdArray,
-    ) -> "VectorView":
-        covered = generation.max_owner_id if generation else 0
-        last = int(delta.ids[-1]) if len(delta) else covered
-        mask = IdMask.all_but(deleted, last + 1) if len(deleted) else None
-        return cls(modality, dimension, generation, base, delta, deleted, mask, max(last, covered))
+        last = int(ids[-1]) if len(ids) else self.last_owner_id
+        return replace(
+            self,
+            delta=self.delta.extended(ids, vectors) if len(ids) else self.delta,
+            deleted=deleted,
+            mask=_mask(deleted, last),
+            last_owner_id=last,
+        )
 
     def __len__(self) -> int:
         """Live rows."""
@@ -92,6 +99,18 @@ class VectorView:
             candidates = self.base.search(vectors, k * OVERFETCH, self.mask)
             parts.append(_scored_again(vectors, candidates.ids, k, fetch))
         return merged(parts, k)
+
+
+def _newest_believable(folder: Path, kept: list[Generation]) -> tuple[Generation, VectorIndex] | tuple[None, None]:
+    for generation in kept:
+        base = load_verified(folder, generation)
+        if base is not None:
+            return generation, base
+    return None, None
+
+
+def _mask(deleted: IdArray, last_owner_id: int) -> IdMask | None:
+    return IdMask.all_but(deleted, last_owner_id + 1) if len(deleted) else None
 
 
 def _scored_again(vectors: FloatArray, candidates: IdArray, k: int, fetch: VectorFetch) -> Neighbours:

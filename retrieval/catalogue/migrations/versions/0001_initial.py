@@ -36,7 +36,7 @@ def upgrade() -> None:
         sa.Column("attributes", sa.JSON, nullable=False),
         sa.Column("row_hash", sa.Text, nullable=False),
     )
-    for name, columns in {
+    owned: dict[str, list[sa.Column[object]]] = {
         "photos": [
             sa.Column("position", sa.Integer, nullable=False),
             sa.Column("path", sa.Text, nullable=False),
@@ -48,13 +48,12 @@ def upgrade() -> None:
             sa.Column("field", sa.Text, nullable=False),
             sa.Column("content", sa.Text, nullable=False),
         ],
-    }.items():
+    }
+    for name, columns in owned.items():
         op.create_table(
             name,
             sa.Column("id", sa.Integer, primary_key=True),
-            sa.Column(
-                "item", sa.Integer, sa.ForeignKey("items.id", ondelete="CASCADE"), nullable=False, index=True
-            ),
+            sa.Column("item", sa.Integer, sa.ForeignKey("items.id", ondelete="CASCADE"), nullable=False, index=True),
             *columns,
         )
     for name, owner in {"photo_embeddings": "photos.id", "text_embeddings": "texts.id"}.items():
@@ -67,9 +66,7 @@ def upgrade() -> None:
                 primary_key=True,
                 autoincrement=False,
             ),
-            sa.Column(
-                "encoder_id", sa.Integer, sa.ForeignKey("encoders.id"), primary_key=True, autoincrement=False
-            ),
+            sa.Column("encoder_id", sa.Integer, sa.ForeignKey("encoders.id"), primary_key=True, autoincrement=False),
             sa.Column("vector", sa.LargeBinary, nullable=False),
         )
     op.create_table(

@@ -1,0 +1,111 @@
+"""The command line: parse, build, call, print. Results go to stdout, progress and messages to stderr.
+
+Everything heavier than the parser is imported inside the command that needs it, so that `catalens --help` is quick.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="catalens",
+    help="Find pictures by words and words by pictures.",
+    epilog="Start with:  catalens index PHOTO-FOLDER  and then  catalens search red shoes",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+CollectionOption = Annotated[
+    Path,
+    typer.Option("--collection", envvar="CATALENS_COLLECTION", help="Folder of the collection.", show_default=True),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+DEFAULT_COLLECTION = Path(".catalens")
+
+
+@app.command()
+def index(
+    sources: Annotated[list[Path], typer.Argument(help="Folders of photos, or CSV, TSV, JSON lines or Parquet files.")],
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    model: Annotated[
+        str | None, typer.Option(help="Encoder; the collection's own, or starter for a new one. See: catalens models")
+    ] = None,
+    images_dir: Annotated[
+        Path | None, typer.Option(help="Where a catalogue's photo paths start; otherwise beside the catalogue.")
+    ] = None,
+    id_column: Annotated[str | None, typer.Option(help="Column with the item's id; otherwise guessed.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column with the photo paths; otherwise guessed.")] = None,
+    title_column: Annotated[str | None, typer.Option(help="Column with the title; otherwise guessed.")] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse photos with more pixels than this.")] = 40_000_000,
+    json: JsonOption = False,
+) -> None:
+    """Index folders or catalogue files, or bring them up to date: only what changed is encoded again."""
+    from api import commands
+
+    columns = {"id_column": id_column, "image_column": image_column, "title_column": title_column}
+    commands.index(sources, collection, model, images_dir, columns, max_pixels, as_json=json)
+
+
+@app.command()
+def search(
+    words: Annotated[list[str] | None, typer.Argument(help="What the photo shows, in your own words.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Search by this picture, alone or together with words.")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many items.")] = 10,
+    by: Annotated[
+        str, typer.Option(help="Compare with the items' photos (image) or with their titles and texts (text).")
+    ] = "image",
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    json: JsonOption = False,
+) -> None:
+    """Search a collection by words, by a picture, or by both. Piped output is tab-separated."""
+    from api import commands
+
+    commands.search(" ".join(words or []), image, k, by, collection, as_json=json)
+
+
+@app.command()
+def status(collection: CollectionOption = DEFAULT_COLLECTION, json: JsonOption = False) -> None:
+    """Say what a collection holds, what failed and why, and how its index stands."""
+    from api import commands
+
+    commands.status(collection, as_json=json)
+
+
+@app.command()
+def models(json: JsonOption = False) -> None:
+    """List the encoders: what each is good for, and whether its weights are on this machine."""
+    from api import commands
+
+    commands.models(as_json=json)
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(help="Where the catalogue, the collection and the contact sheet go.")
+    ] = Path("demo"),
+) -> None:
+    """Fetch a catalogue of 54 products, index it, search it, and draw a contact sheet."""
+    from api import commands
+
+    commands.demo(folder)
+
+
+def main() -> None:
+    """Entry point: 0 for success, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    from retrieval.errors import CatalensError, QueryError
+
+    try:
+        app()
+    except CatalensError as error:
+        typer.echo(f"error: {error}", err=True)
+        if error.hint:
+            typer.echo(f"  {error.hint}", err=True)
+        sys.exit(2 if isinstance(error, QueryError) else 1)
+    except BrokenPipeError:
+        # The reader (head, less) went away: nobody is left to tell, and closing stdout must not raise again.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,69 @@
+"""Shows how far an index run is: a live bar on a terminal, a line now and then elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bars
+from rich.text import Text
+
+from indexer.pipeline import OnProgress
+from indexer.summary import Progress
+
+LABELS = {"photos": "Indexing photos", "index": "Building the index"}
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class RateColumn(ProgressColumn):
+    """Photos per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "")
+
+
+@contextmanager
+def show_progress(console: Console) -> Iterator[OnProgress]:
+    """Gives the callback to hand to `index_sources`; what it shows goes to `console`, which should be stderr."""
+    if not console.is_terminal:
+        yield _plain(console)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
+    with Bars(*columns, console=console) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def on_progress(progress: Progress) -> None:
+            if progress.stage not in tasks:
+                tasks[progress.stage] = bars.add_task(LABELS[progress.stage])
+            total = max(progress.total, progress.done)  # the total is an estimate
+            bars.update(tasks[progress.stage], completed=progress.done, total=total)
+
+        yield on_progress
+
+
+def _plain(console: Console) -> OnProgress:
+    started = last = monotonic()
+
+    def on_progress(progress: Progress) -> None:
+        nonlocal last
+        now = monotonic()
+        if now - last < SECONDS_BETWEEN_LINES:
+            return
+        last = now
+        rate = progress.done / (now - started)
+        left = max(progress.total - progress.done, 0) / rate if rate else 0
+        console.print(
+            f"{LABELS[progress.stage]}: {progress.done:,} of {progress.total:,}, {rate:,.0f}/s, {left:,.0f} s left"
+        )
+
+    return on_progress

@@ -1,0 +1,201 @@
+"""Gathers what a batch of finished items changes, and writes it in one transaction with executemany."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
+
+from indexer.plan import Action, ItemPlan, Outcome, PhotoPlan
+from retrieval.catalogue.queries import OWNERS, Modality, chunks, counter
+from retrieval.catalogue.schema import counters, items, ledger, photo_embeddings, photos, text_embeddings, texts
+from retrieval.catalogue.schema import tombstones as tombstone_table
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EncodedPhoto:
+    """width, height: of the upright original in pixels; vector: little-endian float16, unit length."""
+
+    width: int
+    height: int
+    vector: bytes
+
+
+@dataclass(frozen=True)
+class FinishedItem:
+    """A plan with its results. encoded and failures are by path, for the photos that were to be encoded.
+
+    text_vectors: one for each of the plan's add_texts.
+    """
+
+    plan: ItemPlan
+    encoded: Mapping[str, EncodedPhoto] = field(default_factory=dict)
+    failures: Mapping[str, str] = field(default_factory=dict)
+    text_vectors: Sequence[bytes] = ()
+
+    def outcome(self, photo: PhotoPlan) -> tuple[Outcome, str]:
+        """What became of one of its photos, and why."""
+        if photo.path in self.failures:
+            return Outcome.FAILED, self.failures[photo.path]
+        return photo.outcome, photo.reason
+
+    @property
+    def has_photo(self) -> bool:
+        """Is any photo of it searchable after this run?"""
+        return any(
+            photo.photo_id is not None
+            or photo.action is Action.COPY
+            or photo.path in self.encoded
+            or (photo.replaces is not None and photo.action is not Action.DROP)
+            for photo in self.plan.photos
+        )
+
+
+class Changes:
+    """The rows of one transaction. `write` sends them in an order that foreign keys allow."""
+
+    def __init__(self, connection: Connection, source_id: int, encoder_id: int) -> None:
+        self._connection = connection
+        self._source_id = source_id
+        self._encoder_id = encoder_id
+        self._last = {name: counter(connection, name) for name in ("revision", "items", "photos", "texts")}
+        self._last["revision"] += 1
+        self._inserts: dict[Table, list[Row]] = defaultdict(list)
+        self._updates: dict[Table, list[Row]] = defaultdict(list)
+        self._dead: dict[Modality, list[int]] = {"image": [], "text": []}
+        self._taken_over: list[str] = []
+        self._dead_items: list[int] = []
+
+    def store(self, finished: FinishedItem) -> None:
+        """Add an item with its photos and texts."""
+        plan = finished.plan
+        key = plan.item_key
+        row = {
+            "item_id": plan.item.item_id,
+            "source_id": self._source_id,
+            "title": plan.item.title,
+            "attributes": dict(plan.item.attributes),
+            "row_hash": plan.row_hash,
+        }
+        if key is None:
+            key = self._new_id("items")
+            self._inserts[items].append({"id": key, **row})
+        elif plan.row_changed:
+            self._updates[items].append({"key": key, **row})
+        if plan.taken_over:
+            self._taken_over.append(plan.item.item_id)
+        self._dead["text"].extend(plan.drop_texts)
+        for (name, content), vector in zip(plan.add_texts, finished.text_vectors, strict=True):
+            text_id = self._new_id("texts")
+            self._inserts[texts].append({"id": text_id, "item": key, "field": name, "content": content})
+            self._embed(text_embeddings, text_id, vector)
+        for photo in plan.photos:
+            self._store_photo(key, photo, finished)
+
+    def note(self, item_id: str, photo: PhotoPlan, outcome: Outcome, reason: str) -> None:
+        """Add a photo's ledger entry."""
+        failed = outcome is Outcome.FAILED
+        same_file = photo.ledger is not None and photo.ledger.stamp == photo.stamp
+        attempts = (photo.ledger.attempts if photo.ledger and same_file else 0) + 1 if failed else 0
+        row = {
+            "source_id": self._source_id,
+            "item_id": item_id,
+            "path": photo.path,
+            "state": "failed" if failed else "skipped" if outcome is Outcome.SKIPPED else "done",
+            "reason": reason,
+            "attempts": attempts,
+            "size": photo.stamp.size if photo.stamp else None,
+            "mtime_ns": photo.stamp.mtime_ns if photo.stamp else None,
+            "ctime_ns": photo.stamp.ctime_ns if photo.stamp else None,
+        }
+        if photo.ledger_id is None:
+            self._inserts[ledger].append(row)
+        else:
+            self._updates[ledger].append({"key": photo.ledger_id, **row})
+
+    def remove(self, modality: Modality, owner_ids: Sequence[int]) -> None:
+        """Delete photos or texts with their vectors."""
+        self._dead[modality].extend(owner_ids)
+
+    def remove_items(self, item_keys: Sequence[int]) -> None:
+        """Delete items; their photos and texts are removed by `remove`."""
+        self._dead_items.extend(item_keys)
+
+    def write(self) -> None:
+        """Send everything. The caller commits."""
+        for modality, dead in self._dead.items():
+            for chunk in chunks(dead):
+                self._connection.execute(delete(OWNERS[modality]).where(OWNERS[modality].c.id.in_(chunk)))
+            self._inserts[tombstone_table].extend(
+                {"modality": modality, "owner_id": owner_id, "revision": self._last["revision"]} for owner_id in dead
+            )
+        for chunk in chunks(self._dead_items):
+            self._connection.execute(delete(items).where(items.c.id.in_(chunk)))
+        for chunk in chunks(self._taken_over):
+            theirs = and_(ledger.c.item_id.in_(chunk), ledger.c.source_id != self._source_id)
+            self._connection.execute(delete(ledger).where(theirs))
+        for table in (items, photos, ledger):
+            rows = self._updates[table]
+            if rows:
+                columns = [name for name in rows[0] if name != "key"]
+                statement = update(table).where(table.c.id == bindparam("key"))
+                self._connection.execute(statement.values({name: bindparam(name) for name in columns}), rows)
+        for table in (items, photos, photo_embeddings, texts, text_embeddings, tombstone_table, ledger):
+            rows = self._inserts[table]
+            if rows:
+                self._connection.execute(insert(table), rows)
+        write_counters(self._connection, self._last)
+
+    def _store_photo(self, key: int, photo: PhotoPlan, finished: FinishedItem) -> None:
+        if photo.photo_id is not None:
+            self._updates[photos].append(
+                {"key": photo.photo_id, "item": key, "path": photo.path, "position": photo.position}
+            )
+            return
+        if photo.action is Action.COPY and photo.copy_of is not None:
+            encoded = EncodedPhoto(photo.copy_of.width, photo.copy_of.height, photo.copy_of.vector)
+        elif photo.path in finished.encoded:
+            encoded = finished.encoded[photo.path]
+        else:
+            if photo.action is Action.DROP and photo.replaces is not None:
+                self._dead["image"].append(photo.replaces)
+            return
+        if photo.replaces is not None:
+            self._dead["image"].append(photo.replaces)
+        photo_id = self._new_id("photos")
+        self._inserts[photos].append(
+            {
+                "id": photo_id,
+                "item": key,
+                "position": photo.position,
+                "path": photo.path,
+                "content_hash": photo.content_hash,
+                "width": encoded.width,
+                "height": encoded.height,
+            }
+        )
+        self._embed(photo_embeddings, photo_id, encoded.vector)
+
+    def _embed(self, table: Table, owner_id: int, vector: bytes) -> None:
+        self._inserts[table].append({"owner_id": owner_id, "encoder_id": self._encoder_id, "vector": vector})
+
+    def _new_id(self, name: str) -> int:
+        self._last[name] += 1
+        return self._last[name]
+
+
+def write_counters(connection: Connection, values: Mapping[str, int]) -> None:
+    """Set named numbers of the collection."""
+    connection.execute(delete(counters).where(counters.c.name.in_(values)))
+    connection.execute(insert(counters), [{"name": name, "value": value} for name, value in values.items()])
+
+
+def owned_by(connection: Connection, table: Table, item_keys: Sequence[int]) -> list[int]:
+    """Ids of all photos (or texts) of these items."""
+    found: list[int] = []
+    for chunk in chunks(item_keys):
+        found.extend(connection.execute(select(table.c.id).where(table.c.item.in_(chunk))).scalars())
+    return found

@@ -1,0 +1,57 @@
+"""Looks at the files a source names: which are there, and what their bytes are where that is not known yet."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+
+from indexer.plan import FileStamp, KnownFile, ObservedItem, ObservedPhoto, given_up
+from indexer.sources.base import SourceItem
+from retrieval.images import MAX_BYTES
+
+
+def observe(
+    items: Sequence[SourceItem], files: Mapping[tuple[str, str], KnownFile], pool: Executor
+) -> list[ObservedItem]:
+    """The items with the state of their files. A file whose stamp is the stored one is not read."""
+    named = [[(item.item_id, path) for path in dict.fromkeys(item.photos)] for item in items]
+    flat = [(path, files.get((item_id, str(path)))) for photos in named for item_id, path in photos]
+    seen = iter(pool.map(lambda pair: _observe_photo(*pair), flat))
+    return [
+        ObservedItem(
+            item,
+            tuple(next(seen) for _ in photos)
+            + tuple(ObservedPhoto(path, problem=reason) for path, reason in dict(item.problems).items()),
+        )
+        for item, photos in zip(items, named, strict=True)
+    ]
+
+
+def _observe_photo(path: Path, entry: KnownFile | None) -> ObservedPhoto:
+    name = str(path)
+    try:
+        status = path.stat()
+        stamp = FileStamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if not stat.S_ISREG(status.st_mode):
+            return ObservedPhoto(name, problem="not a file")
+        if stamp.size > MAX_BYTES:
+            return ObservedPhoto(name, stamp, problem=f"larger than {MAX_BYTES >> 20} MB")
+        if entry is not None and entry.stamp == stamp and (entry.state == "done" or given_up(entry, stamp)):
+            return ObservedPhoto(name, stamp)
+        with path.open("rb") as file:
+            return ObservedPhoto(name, stamp, hashlib.file_digest(file, "sha256").hexdigest())
+    except FileNotFoundError:
+        return ObservedPhoto(name, problem="file not found", gone=_has_files(path.parent))
+    except (OSError, ValueError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+        return ObservedPhoto(name, problem=f"cannot be read: {reason}")
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False

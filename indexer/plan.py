@@ -1,0 +1,331 @@
+"""What an index run has to do about each item: a pure function of what the source says and what is stored.
+
+The names of the outcomes are those of the summary. A photo counts as `changed` when its bytes changed or the text or
+attributes of its row did; as `renamed` when known bytes have a new path; as `new` also when its bytes are known from
+another photo that is still there (its vector is then copied, not computed).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from indexer.sources.base import SourceItem
+
+MAX_ATTEMPTS = 3  # an unchanged file that failed this often is not read again; a changed one always is
+
+
+class Outcome(StrEnum):
+    """What became of one photo, or of an item that has none."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    RENAMED = "renamed"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class Action(StrEnum):
+    """What to do about one photo."""
+
+    KEEP = "keep"  # its row and vector stay
+    MOVE = "move"  # its row gets a new path, perhaps a new item; the vector stays
+    COPY = "copy"  # a new row with the vector of the same bytes elsewhere
+    ENCODE = "encode"
+    FAIL = "fail"  # what is stored of it stays
+    DROP = "drop"  # its file is gone: what is stored of it goes too
+
+
+@dataclass(frozen=True)
+class FileStamp:
+    """What tells without reading whether a file changed."""
+
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+
+@dataclass(frozen=True)
+class ObservedPhoto:
+    """A photo as found on disk.
+
+    content_hash: hex SHA-256; None where the stamp is the known one, or where the file cannot be read.
+    problem: why it cannot be read. gone: there is no such file, in a folder that is there and holds others; a folder
+    that is empty or missing may be a disk that is not mounted, and that must not empty the collection.
+    """
+
+    path: str
+    stamp: FileStamp | None = None
+    content_hash: str | None = None
+    problem: str | None = None
+    gone: bool = False
+
+
+@dataclass(frozen=True)
+class ObservedItem:
+    """A source's item with the state of its files."""
+
+    item: SourceItem
+    photos: tuple[ObservedPhoto, ...]
+
+    @property
+    def row_hash(self) -> str:
+        """16 hex digits over title, texts and attributes."""
+        row = [self.item.title, dict(self.item.texts), dict(self.item.attributes)]
+        return hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class KnownPhoto:
+    """A stored photo. vector: its embedding as stored; source_kind and ledger_id: of the entry that brought it."""
+
+    photo_id: int
+    item_key: int
+    item_id: str
+    path: str
+    content_hash: str
+    width: int
+    height: int
+    position: int = 0
+    vector: bytes = b""
+    source_kind: str = ""
+    ledger_id: int | None = None
+
+
+@dataclass(frozen=True)
+class KnownFile:
+    """A ledger entry."""
+
+    ledger_id: int
+    source_id: int
+    item_id: str
+    path: str
+    state: str
+    reason: str
+    attempts: int
+    stamp: FileStamp | None
+
+
+@dataclass(frozen=True)
+class KnownItem:
+    """A stored item with its photos by path, its texts by (field, content), and its ledger entries."""
+
+    item_key: int
+    item_id: str
+    source_id: int
+    row_hash: str
+    photos: Mapping[str, KnownPhoto] = field(default_factory=dict)
+    texts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is stored about a chunk of items: items by id, files by (item id, path), photos by content."""
+
+    items: Mapping[str, KnownItem]
+    files: Mapping[tuple[str, str], KnownFile]
+    contents: Mapping[str, Sequence[KnownPhoto]]
+
+
+@dataclass(frozen=True)
+class PhotoPlan:
+    """photo_id: the row that is kept or moved. replaces: the row whose file changed or failed.
+
+    copy_of: the stored photo with the same bytes. ledger: the entry as it stands; ledger_id: the entry to write.
+    """
+
+    path: str
+    action: Action
+    outcome: Outcome
+    position: int = 0
+    stamp: FileStamp | None = None
+    content_hash: str = ""
+    photo_id: int | None = None
+    replaces: int | None = None
+    copy_of: KnownPhoto | None = None
+    reordered: bool = False
+    ledger: KnownFile | None = None
+    ledger_id: int | None = None
+    reason: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Does the ledger already say all there is to say?"""
+        if self.ledger is None or self.ledger.stamp != self.stamp:
+            return False
+        if self.action is Action.FAIL:
+            return self.ledger.reason == self.reason and (self.stamp is None or given_up(self.ledger, self.stamp))
+        return self.action is Action.KEEP and self.ledger.state != "failed" and not self.reordered
+
+
+@dataclass(frozen=True)
+class ItemPlan:
+    """item_key: the stored row to change, None for a new item. rejected: why the item cannot be stored at all."""
+
+    item: SourceItem
+    row_hash: str
+    item_key: int | None
+    photos: tuple[PhotoPlan, ...] = ()
+    row_changed: bool = False
+    taken_over: bool = False
+    add_texts: tuple[tuple[str, str], ...] = ()
+    drop_texts: tuple[int, ...] = ()
+    rejected: str = ""
+
+    @property
+    def settled(self) -> bool:
+        """Is there nothing to write?"""
+        return not self.rejected and not self.row_changed and all(photo.settled for photo in self.photos)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """The item that a photo is planned for. listed: all paths the source names for it."""
+
+    item: SourceItem
+    stored: KnownItem | None
+    listed: frozenset[str]
+
+
+@dataclass
+class Planner:
+    """Plans the items of one source, chunk by chunk.
+
+    earlier: sources already indexed in this run, id -> location. file_exists: is there a file at this path now?
+    claimed: photo rows moved so far, so that none moves twice.
+    """
+
+    source_id: int
+    kind: str
+    file_exists: Callable[[str], bool]
+    earlier: Mapping[int, str] = field(default_factory=dict)
+    claimed: set[int] = field(default_factory=set)
+
+    def plan(self, observed: Sequence[ObservedItem], known: Known) -> list[ItemPlan]:
+        """What to do about each of these items, given what is stored about them."""
+        return [self._plan_item(one, known) for one in observed]
+
+    def _plan_item(self, observed: ObservedItem, known: Known) -> ItemPlan:
+        item = observed.item
+        stored = known.items.get(item.item_id)
+        conflict = self._conflict(item, stored)
+        if conflict:
+            return ItemPlan(item, "", None, rejected=conflict)
+        row_hash = observed.row_hash
+        text_changed = stored is not None and stored.row_hash != row_hash
+        taken_over = stored is not None and stored.source_id != self.source_id
+        target = _Target(item, stored, frozenset(photo.path for photo in observed.photos))
+        plans = [self._plan_photo(photo, place, target, known) for place, photo in enumerate(observed.photos)]
+        plans = plans or [_plan_photoless(item, known)]
+        if text_changed:
+            plans = [replace(p, outcome=Outcome.CHANGED) if p.outcome is Outcome.UNCHANGED else p for p in plans]
+        old_keys = [p.copy_of.item_key for p in plans if p.action is Action.MOVE and p.copy_of]
+        texts = _texts(item)
+        kept = stored.texts if stored else {}
+        return ItemPlan(
+            item,
+            row_hash,
+            item_key=stored.item_key if stored else next(iter(old_keys), None),
+            photos=tuple(plans),
+            row_changed=stored is None or text_changed or taken_over,
+            taken_over=taken_over,
+            add_texts=tuple(text for text in texts if text not in kept),
+            drop_texts=tuple(text_id for text, text_id in kept.items() if text not in texts),
+        )
+
+    def _conflict(self, item: SourceItem, stored: KnownItem | None) -> str:
+        """Why this id may not be taken over from another source; empty if it may.
+
+        A later catalogue file updates the items of an earlier one. Equal file names in two folders are different
+        photos, unless the other's file is gone (then the folder was moved).
+        """
+        if stored is None or stored.source_id == self.source_id:
+            return ""
+        if stored.source_id in self.earlier:
+            return f"id '{item.item_id}' already came from {self.earlier[stored.source_id]} in this run"
+        alive = [path for path in stored.photos if self.file_exists(path)]
+        if self.kind == "folder" and alive:
+            return f"id '{item.item_id}' belongs to {alive[0]}; index the folder that holds both, or two collections"
+        return ""
+
+    def _plan_photo(self, photo: ObservedPhoto, position: int, target: _Target, known: Known) -> PhotoPlan:
+        entry = known.files.get((target.item.item_id, photo.path))
+        before = target.stored.photos.get(photo.path) if target.stored else None
+        failed = PhotoPlan(
+            photo.path,
+            Action.FAIL,
+            Outcome.FAILED,
+            position=position,
+            stamp=photo.stamp,
+            content_hash=photo.content_hash or "",
+            replaces=before.photo_id if before else None,
+            ledger=entry,
+            ledger_id=entry.ledger_id if entry else None,
+        )
+        if photo.problem is not None:
+            drop = photo.gone and before is not None
+            return replace(failed, reason=photo.problem, action=Action.DROP if drop else Action.FAIL)
+        if entry is not None and entry.state == "failed" and given_up(entry, photo.stamp):
+            return replace(failed, reason=entry.reason)
+        if before is not None and photo.content_hash in {None, before.content_hash}:
+            return replace(
+                failed,
+                action=Action.KEEP,
+                outcome=Outcome.UNCHANGED,
+                content_hash=before.content_hash,
+                photo_id=before.photo_id,
+                reordered=before.position != position,
+                replaces=None,
+            )
+        same = known.contents.get(failed.content_hash, ())
+        old = None if before else self._old_place(same, target)
+        if old is not None:
+            self.claimed.add(old.photo_id)
+            return replace(
+                failed,
+                action=Action.MOVE,
+                outcome=Outcome.RENAMED,
+                photo_id=old.photo_id,
+                copy_of=old,
+                ledger_id=failed.ledger_id or old.ledger_id,
+            )
+        outcome = Outcome.CHANGED if before else Outcome.NEW
+        if same:
+            return replace(failed, action=Action.COPY, outcome=outcome, copy_of=same[0])
+        return replace(failed, action=Action.ENCODE, outcome=outcome)
+
+    def _old_place(self, same: Sequence[KnownPhoto], target: _Target) -> KnownPhoto | None:
+        """Of the stored photos with the same bytes, the one that is this photo under its old name."""
+        for other in same:
+            if other.photo_id in self.claimed:
+                continue
+            if target.stored is not None:
+                if other.item_key == target.stored.item_key and other.path not in target.listed:
+                    return other
+            elif self.kind == "folder" and other.source_kind == "folder" and not self.file_exists(other.path):
+                return other  # in a folder the path is the id, so that a renamed photo comes with a new id
+        return None
+
+
+def given_up(entry: KnownFile, stamp: FileStamp | None) -> bool:
+    """Did this file fail often enough to leave it alone until it changes?"""
+    return entry.attempts >= MAX_ATTEMPTS and entry.stamp == stamp
+
+
+def _plan_photoless(item: SourceItem, known: Known) -> PhotoPlan:
+    entry = known.files.get((item.item_id, ""))
+    return PhotoPlan(
+        "",
+        Action.KEEP,
+        Outcome.SKIPPED,
+        ledger=entry,
+        ledger_id=entry.ledger_id if entry else None,
+        reason="no photo: only its text can be found",
+    )
+
+
+def _texts(item: SourceItem) -> list[tuple[str, str]]:
+    named = [("title", item.title), *item.texts.items()]
+    return [(name, content) for name, content in named if content.strip()]

@@ -1,0 +1,196 @@
+"""The one writer of a collection: every batch of finished items is one database transaction."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select
+
+from indexer.changes import Changes, FinishedItem, owned_by
+from indexer.durable import disk_errors
+from indexer.lock import writer_lock
+from indexer.sources.base import Source
+from retrieval.catalogue import queries
+from retrieval.catalogue.engine import writing_engine
+from retrieval.catalogue.queries import chunks
+from retrieval.catalogue.schema import encoders, items, ledger, photos, sources, texts
+from retrieval.catalogue.versions import upgrade
+from retrieval.encoders.base import EncoderSpec
+from retrieval.errors import FingerprintMismatch
+
+
+class SeenEntries:
+    """Which of the ledger entries that existed at the start the source named again: one bit each."""
+
+    def __init__(self, last_id: int) -> None:
+        self.last_id = last_id
+        self._bits = bytearray(last_id // 8 + 1)
+
+    def add(self, entry_id: int) -> None:
+        if entry_id <= self.last_id:
+            self._bits[entry_id >> 3] |= 1 << (entry_id & 7)
+
+    def __contains__(self, entry_id: int) -> bool:
+        return entry_id > self.last_id or bool(self._bits[entry_id >> 3] >> (entry_id & 7) & 1)
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A source as the catalogue knows it."""
+
+    id: int
+    kind: str
+    location: str
+
+    def keeps(self, finished: FinishedItem) -> bool:
+        """Is the item worth storing? A catalogue's row is without a photo; in a folder the photo is the item."""
+        return self.kind != "folder" or finished.has_photo
+
+
+@dataclass(frozen=True)
+class CollectionWriter:
+    """Writes items, photos, texts, vectors and the ledger. Made by `open_writer`."""
+
+    folder: Path
+    engine: Engine
+    encoder_id: int
+    dimension: int
+
+    def register(self, source: Source) -> tuple[SourceRow, SeenEntries]:
+        """The row of a source, made on its first run, and an empty record of what it still names."""
+        with self.engine.begin() as connection:
+            location = str(source.location)
+            found = connection.execute(select(sources.c.id).where(sources.c.location == location)).scalar()
+            if found is None:
+                row = {"kind": source.kind, "location": location}
+                found = connection.execute(insert(sources).returning(sources.c.id), row).scalar_one()
+            last = connection.execute(select(func.max(ledger.c.id))).scalar() or 0
+        return SourceRow(found, source.kind, location), SeenEntries(last)
+
+    def store(self, source: SourceRow, finished: Sequence[FinishedItem]) -> None:
+        """Write a batch in one transaction."""
+        with self.engine.begin() as connection:
+            changes = Changes(connection, source.id, self.encoder_id)
+            for one in finished:
+                if source.keeps(one):
+                    changes.store(one)
+                for photo in one.plan.photos:
+                    changes.note(one.plan.item.item_id, photo, *one.outcome(photo))
+            changes.write()
+
+    def finish(self, source: SourceRow, seen: SeenEntries, rejected: Sequence[tuple[str, str]]) -> int:
+        """Remove what the source no longer names, and replace its list of rejected entries.
+
+        Returns how many stored photos went, items without a photo counted as one.
+        """
+        with self.engine.connect() as connection:
+            unseen = self._unseen(connection, source, seen)
+            if not unseen and self._rejected(connection, source) == sorted(rejected):
+                return 0
+        with self.engine.begin() as connection:
+            changes = Changes(connection, source.id, self.encoder_id)
+            removed = self._remove(connection, changes, source, unseen)
+            changes.write()
+            mine = ledger.c.source_id == source.id
+            connection.execute(delete(ledger).where(mine, ledger.c.item_id == ""))
+            rows = [
+                {
+                    "source_id": source.id,
+                    "item_id": "",
+                    "path": where,
+                    "state": "skipped",
+                    "reason": reason,
+                    "attempts": 0,
+                }
+                for where, reason in dict(rejected).items()
+            ]
+            if rows:
+                connection.execute(insert(ledger), rows)
+        return removed
+
+    def _unseen(self, connection: Connection, source: SourceRow, seen: SeenEntries) -> list[tuple[int, str, str]]:
+        entries = connection.execute(
+            select(ledger.c.id, ledger.c.item_id, ledger.c.path).where(
+                ledger.c.source_id == source.id, ledger.c.item_id != "", ledger.c.id <= seen.last_id
+            )
+        )
+        return [(entry_id, item_id, path) for entry_id, item_id, path in entries if entry_id not in seen]
+
+    def _rejected(self, connection: Connection, source: SourceRow) -> list[tuple[str, str]]:
+        rows = connection.execute(
+            select(ledger.c.path, ledger.c.reason).where(ledger.c.source_id == source.id, ledger.c.item_id == "")
+        )
+        return sorted((path, reason) for path, reason in rows)
+
+    def _remove(
+        self, connection: Connection, changes: Changes, source: SourceRow, unseen: Sequence[tuple[int, str, str]]
+    ) -> int:
+        gone = {(item_id, path) for _, item_id, path in unseen}
+        dead_photos: list[int] = []
+        bare_items: list[int] = []
+        for chunk in chunks(unseen):
+            names = sorted({item_id for _, item_id, _ in chunk})
+            connection.execute(delete(ledger).where(ledger.c.id.in_([entry_id for entry_id, _, _ in chunk])))
+            mine = (items.c.source_id == source.id) & items.c.item_id.in_(names)
+            rows = connection.execute(
+                select(photos.c.id, items.c.item_id, photos.c.path).join_from(photos, items).where(mine)
+            )
+            dead_photos.extend(photo_id for photo_id, item_id, path in rows if (item_id, path) in gone)
+            still_named = select(ledger.c.item_id).where(ledger.c.source_id == source.id, ledger.c.item_id.in_(names))
+            bare_items.extend(
+                connection.execute(select(items.c.id).where(mine, items.c.item_id.not_in(still_named))).scalars()
+            )
+        bare_items = sorted(set(bare_items))
+        dead_photos = sorted({*dead_photos, *owned_by(connection, photos, bare_items)})
+        photoless = len(bare_items) - self._count_with_photos(connection, bare_items)
+        changes.remove("image", dead_photos)
+        changes.remove("text", owned_by(connection, texts, bare_items))
+        changes.remove_items(bare_items)
+        return len(dead_photos) + photoless
+
+    def _count_with_photos(self, connection: Connection, item_keys: Sequence[int]) -> int:
+        return sum(
+            connection.execute(
+                select(func.count(photos.c.item.distinct())).where(photos.c.item.in_(chunk))
+            ).scalar_one()
+            for chunk in chunks(item_keys)
+        )
+
+
+@contextmanager
+def open_writer(folder: Path, spec: EncoderSpec) -> Iterator[CollectionWriter]:
+    """Open a collection for writing, making it if it does not exist, with its lock held.
+
+    Raises CollectionLocked, StorageError, CollectionDamaged, and FingerprintMismatch when the collection's vectors
+    were made by another encoder.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with writer_lock(folder):
+        engine = writing_engine(folder)
+        try:
+            upgrade(engine, folder)
+            yield CollectionWriter(folder, engine, _encoder_id(engine, folder, spec), spec.dimension)
+        finally:
+            engine.dispose()
+
+
+def _encoder_id(engine: Engine, folder: Path, spec: EncoderSpec) -> int:
+    with engine.begin() as connection:
+        made_with = queries.encoder_row(connection)
+        if made_with is None:
+            row = {
+                "fingerprint": spec.fingerprint,
+                "name": spec.name,
+                "dimension": spec.dimension,
+                "spec": spec.to_json(),
+            }
+            return int(connection.execute(insert(encoders).returning(encoders.c.id), row).scalar_one())
+    if made_with.fingerprint != spec.fingerprint:
+        raise FingerprintMismatch(
+            f"{folder} was made with {made_with.name} (fingerprint {made_with.fingerprint}), "
+            f"not with {spec.name} (fingerprint {spec.fingerprint})",
+            hint=f"index with --model {made_with.name}, or into another folder with --collection",
+        )
+    return made_with.id
