@@ -87,7 +87,8 @@ class Changes:
             self._updates[items].append({"key": key, **row})
         if plan.taken_over:
             self._taken_over.append(plan.item.item_id)
-        self._dead["text"].extend(plan.drop_texts)
+        old_texts = owned_by(self._connection, texts, [key]) if plan.new_id else plan.drop_texts
+        self._dead["text"].extend(old_texts)
         for (name, content), vector in zip(plan.add_texts, finished.text_vectors, strict=True):
             text_id = self._new_id("texts")
             self._inserts[texts].append({"id": text_id, "item": key, "field": name, "content": content})

@@ -162,7 +162,10 @@ class PhotoPlan:
 
 @dataclass(frozen=True)
 class ItemPlan:
-    """item_key: the stored row to change, None for a new item. rejected: why the item cannot be stored at all."""
+    """item_key: the stored row to change, None for a new item. rejected: why the item cannot be stored at all.
+
+    new_id: the row is that of an item with another id, whose photo was renamed; none of its texts are known here.
+    """
 
     item: SourceItem
     row_hash: str
@@ -170,6 +173,7 @@ class ItemPlan:
     photos: tuple[PhotoPlan, ...] = ()
     row_changed: bool = False
     taken_over: bool = False
+    new_id: bool = False
     add_texts: tuple[tuple[str, str], ...] = ()
     drop_texts: tuple[int, ...] = ()
     rejected: str = ""
@@ -221,13 +225,17 @@ class Planner:
         plans = plans or [_plan_photoless(item, known)]
         if text_changed:
             plans = [replace(p, outcome=Outcome.CHANGED) if p.outcome is Outcome.UNCHANGED else p for p in plans]
-        old_keys = [p.copy_of.item_key for p in plans if p.action is Action.MOVE and p.copy_of]
+        item_key = stored.item_key if stored else None
+        moved = next((p.copy_of for p in plans if p.action is Action.MOVE), None)
+        if stored is None and moved is not None:
+            item_key = moved.item_key
         texts = _texts(item)
         kept = stored.texts if stored else {}
         return ItemPlan(
             item,
             row_hash,
-            item_key=stored.item_key if stored else next(iter(old_keys), None),
+            item_key=item_key,
+            new_id=stored is None and moved is not None,
             photos=tuple(plans),
             row_changed=stored is None or text_changed or taken_over,
             taken_over=taken_over,

@@ -8,11 +8,11 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from indexer.changes import Changes, FinishedItem, owned_by
-from indexer.durable import disk_errors
+from indexer.durable import disk_errors, publish
 from indexer.lock import writer_lock
 from indexer.sources.base import Source
 from retrieval.catalogue import queries
-from retrieval.catalogue.engine import writing_engine
+from retrieval.catalogue.engine import DATABASE, writing_engine
 from retrieval.catalogue.queries import chunks
 from retrieval.catalogue.schema import encoders, items, ledger, photos, sources, texts
 from retrieval.catalogue.versions import upgrade
@@ -168,12 +168,29 @@ def open_writer(folder: Path, spec: EncoderSpec) -> Iterator[CollectionWriter]:
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with writer_lock(folder):
-        engine = writing_engine(folder)
+        if not (folder / DATABASE).exists():
+            _create(folder, spec)
+        engine = writing_engine(folder / DATABASE)
         try:
             upgrade(engine, folder)
             yield CollectionWriter(folder, engine, _encoder_id(engine, folder, spec), spec.dimension)
         finally:
             engine.dispose()
+
+
+def _create(folder: Path, spec: EncoderSpec) -> None:
+    """Make the database aside, so that a reader finds a whole collection or none."""
+    temporary = folder / f"{DATABASE}.new"
+    with disk_errors(folder):
+        for leftover in folder.glob(f"{temporary.name}*"):
+            leftover.unlink()
+    engine = writing_engine(temporary)
+    try:
+        upgrade(engine, folder)
+        _encoder_id(engine, folder, spec)
+    finally:
+        engine.dispose()
+    publish(temporary, folder / DATABASE)
 
 
 def _encoder_id(engine: Engine, folder: Path, spec: EncoderSpec) -> int:

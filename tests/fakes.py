@@ -8,6 +8,8 @@ from PIL import Image
 
 from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
 
+Pixels = npt.NDArray[np.uint8]
+
 COLOURS = {
     "red": (220, 20, 20),
     "green": (20, 180, 20),
@@ -53,10 +55,10 @@ class ColourEncoder:
         self.images_encoded = 0
         self.texts_encoded = 0
 
-    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+    def preprocess(self, image: Image.Image) -> Pixels:
         return np.asarray(image.resize((self.image_size, self.image_size)), dtype=np.uint8)
 
-    def encode_images(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+    def encode_images(self, pixels: Pixels) -> FloatArray:
         self.images_encoded += len(pixels)
         return self._embed(pixels.reshape(len(pixels), -1, 3).mean(axis=1) if len(pixels) else np.empty((0, 3)))
 

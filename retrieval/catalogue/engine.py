@@ -36,9 +36,9 @@ def reading_engine(folder: Path) -> Engine:
     return engine
 
 
-def writing_engine(folder: Path) -> Engine:
-    """Engine for the one writer: WAL, every commit flushed to the disk, foreign keys enforced."""
-    engine = _engine(folder / DATABASE, "mode=rwc")
+def writing_engine(path: Path) -> Engine:
+    """Engine for the one writer of a database: WAL, every commit flushed to the disk, foreign keys enforced."""
+    engine = _engine(path, "mode=rwc")
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
