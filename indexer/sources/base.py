@@ -15,6 +15,7 @@ class SourceItem:
     texts: further texts worth embedding, by field name (`description`).
     attributes: all other columns; values are str, int, float, bool, None or a list of str.
     photos: absolute paths in the source's order; they may not exist.
+    problems: photos that the source names but refuses, each as (photo as written, reason).
     where: where it stands, for messages, such as `products.csv line 17`.
     """
 
@@ -23,6 +24,7 @@ class SourceItem:
     photos: tuple[Path, ...]
     texts: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[tuple[str, str], ...] = ()
     where: str = ""
 
 
