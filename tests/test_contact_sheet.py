@@ -1,0 +1,145 @@
+"""The contact sheet, read back the way a browser does: parsed, not searched with patterns."""
+
+import base64
+import hashlib
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from api.contact_sheet import Section, format_price, write_contact_sheet
+from retrieval.errors import StorageError
+from retrieval.records import Hit
+
+
+class Page(HTMLParser):
+    """The elements of a page in order, its style sheet, and the texts a reader sees."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.style = ""
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] == "style" and not self.style:
+            self.style = data
+        elif data.strip():
+            self.texts.append(data.strip())
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.elements)
+
+    def images(self) -> list[Image.Image]:
+        prefix = "data:image/jpeg;base64,"
+        sources = [attrs["src"] for tag, attrs in self.elements if tag == "img"]
+        assert all(source.startswith(prefix) for source in sources)
+        return [Image.open(io.BytesIO(base64.b64decode(source.removeprefix(prefix)))) for source in sources]
+
+
+def photo(path: Path, colour: str, size: tuple[int, int] = (900, 600)) -> str:
+    Image.new("RGB", size, colour).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Page:
+    red = photo(tmp_path / "red.png", "red")
+    blue = photo(tmp_path / "blue.jpg", "blue", (40, 700))
+    hits = [
+        Hit(rank=1, item_id="a", score=0.31249, title="Road Bike", photo=red, attributes={"price": 2499.0}),
+        Hit(rank=2, item_id="sku-b", score=0.2, title="", photo=blue),
+    ]
+    sections = [Section("black bicycle", None, hits), Section("like this", Path(blue), hits[:1])]
+    write_contact_sheet(tmp_path / "sheet.html", "My shop", sections)
+    return Page(tmp_path / "sheet.html")
+
+
+def test_shows_each_query_with_its_hits_best_first(page: Page) -> None:
+    about = next(text for text in page.texts if "cosine similarity" in text)
+    seen = page.texts[page.texts.index(about) + 1 :]
+    assert seen == [
+        *("black bicycle", "Road Bike", "2,499.00", "0.312", "sku-b", "0.200"),
+        *("query photo", "like this", "Road Bike", "2,499.00", "0.312"),
+    ]
+    assert page.texts[:2] == ["My shop", "My shop"]  # the window's title and the headline
+
+
+def test_photos_lie_inside_the_page_as_squares_of_320_pixels(page: Page) -> None:
+    images = page.images()
+    assert [image.size for image in images] == [(320, 320)] * 4
+    middle = [max(range(3), key=image.getpixel((160, 160)).__getitem__) for image in images]
+    assert ["RGB"[channel] for channel in middle] == ["R", "B", "B", "R"]  # the third is the query photo
+
+
+def test_needs_no_network_no_script_and_no_second_file(page: Page) -> None:
+    assert not {"script", "link", "iframe", "object", "form"} & {tag for tag, _ in page.elements}
+    assert not {name for _, attrs in page.elements for name in attrs if name.startswith("on") or name == "style"}
+    assert "http:" not in page.source
+    assert "https:" not in page.source
+    assert "url(" not in page.style
+    assert "@import" not in page.style
+
+
+def test_the_security_policy_allows_this_style_and_inline_pictures_only(page: Page) -> None:
+    [policy] = [attrs["content"] for _, attrs in page.elements if attrs.get("http-equiv") == "Content-Security-Policy"]
+    digest = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
+    assert policy == f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'"
+
+
+def test_whatever_a_catalogue_says_stays_text(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;"
+    hit = Hit(rank=1, item_id=evil, score=1.0, title=evil, photo=None, attributes={"price": evil})
+    write_contact_sheet(tmp_path / "sheet.html", evil, [Section(evil, None, [hit])])
+    page = Page(tmp_path / "sheet.html")
+    assert page.count("script") == page.count("img") == 0
+    assert page.texts.count(evil) == 5  # window title, headline, query, title, price
+
+
+@pytest.mark.parametrize("name", ["missing.jpg", "broken.jpg", "folder"])
+def test_a_photo_that_cannot_be_read_leaves_a_gap_and_no_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff and then nothing")
+    (tmp_path / "folder").mkdir()
+    hit = Hit(rank=1, item_id="a", score=0.5, title="Road Bike", photo=str(tmp_path / name))
+    write_contact_sheet(tmp_path / "sheet.html", "t", [Section("q", tmp_path / name, [hit])])
+    page = Page(tmp_path / "sheet.html")
+    assert page.count("img") == 0
+    assert "no photo" in page.texts
+    assert "Road Bike" in page.texts
+
+
+def test_a_query_without_hits_says_so(tmp_path: Path) -> None:
+    write_contact_sheet(tmp_path / "sheet.html", "t", [Section("unicorn", None, [])])
+    assert Page(tmp_path / "sheet.html").texts[-2:] == ["unicorn", "Nothing found."]
+
+
+def test_words_that_are_no_unicode_do_not_spoil_the_page(tmp_path: Path) -> None:
+    write_contact_sheet(tmp_path / "sheet.html", "t", [Section("caf\udce9", None, [])])
+    assert "caf?" in Page(tmp_path / "sheet.html").texts
+
+
+def test_replaces_an_earlier_sheet(tmp_path: Path) -> None:
+    (tmp_path / "sheet.html").write_text("x" * 1_000_000)
+    write_contact_sheet(tmp_path / "sheet.html", "t", [])
+    assert Page(tmp_path / "sheet.html").source.endswith("</html>\n")
+
+
+def test_a_path_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"sheet\.html cannot be written: No such file or directory"):
+        write_contact_sheet(tmp_path / "no-such-folder" / "sheet.html", "t", [])
+
+
+@pytest.mark.parametrize(
+    ("price", "shown"),
+    [(2499.0, "2,499.00"), (5, "5.00"), ("from 3 €", "from 3 €"), ("", ""), (None, "")],
+    ids=["float", "int", "words", "empty", "none"],
+)
+def test_prices_read_well(price: object, shown: str) -> None:
+    assert format_price(price) == shown
