@@ -1,0 +1,278 @@
+"""Any open_clip model as a `DualEncoder`. The only module that imports open_clip; import it lazily."""
+
+import difflib
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import open_clip
+import torch
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
+
+from retrieval.encoders import hub
+from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
+from retrieval.errors import CatalensError, EncoderError, UnknownModel, WeightsUnavailable
+
+CONFIG = "open_clip_config.json"
+WEIGHTS = "open_clip_model.safetensors"
+_PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_MAX_ASPECT = 32
+_TEXT_BATCH = 64  # 10 000 texts at once would need 6 GB for one layer of ViT-B's text tower
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A name resolved to what open_clip builds from.
+
+    name: the name that loads it again.
+    model: open_clip's own name for the configuration: an architecture or `local-dir:…`.
+    config: `embed_dim`, `vision_cfg`, `text_cfg`.
+    weights: a safetensors file, or None when open_clip finds it in the local folder.
+    preprocess: what the pretrained tag says on top of the configuration.
+    """
+
+    name: str
+    model: str
+    config: Mapping[str, Any]
+    weights: Path | None = None
+    preprocess: Mapping[str, Any] = field(default_factory=dict)
+    quick_gelu: bool = False
+
+
+def load_open_clip(name: str) -> "OpenClipEncoder":
+    """The model of that name (see `load_encoder`) on the CPU in float32. Both towers come with one file."""
+    source = _resolve(name)
+    try:
+        model = open_clip.create_model(
+            source.model,
+            pretrained=str(source.weights) if source.weights else None,
+            # Weights trained with QuickGELU lose points without it, and no shape would tell; the tag knows.
+            force_quick_gelu=source.quick_gelu,
+            force_preprocess_cfg=dict(source.preprocess),
+        )
+        tokenizer = open_clip.get_tokenizer(source.model)
+        return OpenClipEncoder(source, model.eval(), tokenizer)
+    except CatalensError:
+        raise
+    except Exception as error:  # open_clip, timm, torch and safetensors raise what they like on files they dislike
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EncoderError(
+            f"{source.name} cannot be built: {reason}",
+            hint="check that the configuration and the weights belong together",
+        ) from error
+
+
+class OpenClipEncoder:
+    """A `DualEncoder` around one open_clip model.
+
+    `preprocess` gives uint8 [height, width, 3]: a quarter of the bytes of open_clip's own float tensor to carry
+    between threads. `encode_images` normalises the batch; together they equal open_clip's transform exactly.
+    """
+
+    def __init__(self, source: _Source, model: Any, tokenizer: Any) -> None:
+        preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
+        # open_clip's transform is resize and crop steps on the picture, then to tensor, then normalise
+        steps = image_transform_v2(PreprocessCfg(**preprocessing), is_train=False).transforms
+        self._geometry, self._normalise = steps[:-2], steps[-1]
+        self._model = model
+        self._tokenizer = tokenizer
+        size = preprocessing["size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        self._shape = (int(height), int(width), 3)
+        text = source.config["text_cfg"]
+        self.spec = EncoderSpec(
+            name=source.name,
+            weights_hash=_hash_of(model, quick_gelu=source.quick_gelu),
+            tokenizer=json.dumps(
+                {
+                    "source": text.get("hf_tokenizer_name", "clip-bpe"),
+                    "context": tokenizer.context_length,
+                    "options": text.get("tokenizer_kwargs", {}),
+                },
+                sort_keys=True,
+            ),
+            dimension=int(source.config["embed_dim"]),
+            # through JSON, so that a spec equals the one that was stored: tuples become lists
+            preprocessing=json.loads(json.dumps(preprocessing | {"size": self._shape[:2]})),
+        )
+
+    @property
+    def image_size(self) -> int:
+        return max(self._shape[:2])
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """One RGB picture -> uint8 [height, width, 3], resized and cropped as the weights were trained."""
+        image = _middle(image)
+        for step in self._geometry:
+            image = step(image)
+        return np.asarray(image, dtype=np.uint8)
+
+    def encode_images(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """uint8 [n, height, width, 3] -> float32 unit vectors [n, dimension]."""
+        if len(pixels) == 0:
+            return np.empty((0, self.spec.dimension), dtype=np.float32)
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+            return unit_rows(self._model.encode_image(self._normalise(batch.float() / 255)).numpy())
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Texts -> float32 unit vectors [len(texts), dimension]; the tokenizer cuts what exceeds its context."""
+        vectors = np.empty((len(texts), self.spec.dimension), dtype=np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(texts), _TEXT_BATCH):
+                tokens = self._tokenizer(list(texts[start : start + _TEXT_BATCH]))
+                vectors[start : start + len(tokens)] = self._model.encode_text(tokens).numpy()
+        return unit_rows(vectors)
+
+
+def _middle(image: Image.Image) -> Image.Image:
+    """The middle of a picture more than 32 times as long as wide; any other unchanged.
+
+    Resizing the shorter side first would blow 1 × 30 000 pixels up to 224 × 6 720 000, which is 4.5 GB.
+    """
+    width, height = image.size
+    longest = _MAX_ASPECT * min(image.size)
+    if max(image.size) <= longest:
+        return image
+    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
+    return image.crop((left, top, min(width, left + longest), min(height, top + longest)))
+
+
+def _hash_of(model: Any, *, quick_gelu: bool) -> str:
+    """SHA-256 over names, types, shapes and bytes of all tensors, and the activation: same weights, other vectors."""
+    digest = hashlib.sha256(f"quick_gelu={quick_gelu}".encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _resolve(name: str) -> _Source:
+    if name.startswith("hf-hub:"):
+        return _hub(name)
+    if name.startswith(("local-dir:", ".", "~")) or Path(name).is_absolute():
+        return _folder(Path(name.removeprefix("local-dir:")))
+    architecture, tag = _split(name)
+    if architecture in open_clip.list_models():
+        return _pretrained(name, architecture, tag)
+    if name and Path(name).is_dir():
+        return _folder(Path(name))
+    raise _unknown(name)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Architecture and pretrained tag; the tag is empty when the name has none. `ViT-B/32` is ViT-B-32."""
+    dashed = name.replace("/", "-")
+    if dashed in open_clip.list_models():
+        return dashed, ""
+    for separator in ("::", ",", ":"):
+        architecture, found, tag = name.partition(separator)
+        if found:
+            return architecture.strip().replace("/", "-"), tag.strip()
+    architecture, _, tag = name.rpartition("/")
+    return architecture.replace("/", "-"), tag
+
+
+def _pretrained(name: str, architecture: str, tag: str) -> _Source:
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    if not tag:
+        choices = ", ".join(f"{architecture}/{each}" for each in tags) or "none is published"
+        raise UnknownModel(
+            f"{architecture} is an architecture; a model is an architecture with its weights",
+            hint=f"name the weights too: {choices}",
+        )
+    known = open_clip.get_pretrained_cfg(architecture, tag)
+    if not known:
+        raise _unknown(name)
+    canonical = f"{architecture}/{tag.lower().replace('-', '_')}"
+    config = open_clip.get_model_config(architecture)
+    _check_packages(canonical, config)
+    repo, _, filename = known.get("hf_hub", "").rpartition("/")
+    if not repo:
+        raise WeightsUnavailable(
+            f"{canonical} is published as a pickle only, which can run any code when loaded",
+            hint=hub.NO_DOWNLOAD_HINT,
+        )
+    return _Source(
+        name=canonical,
+        model=architecture,
+        config=config,
+        weights=hub.fetch(repo, str(Path(filename).with_suffix(".safetensors")) if filename else WEIGHTS),
+        preprocess={
+            key: value for key, value in known.items() if key in ("mean", "std", "interpolation", "resize_mode")
+        },
+        quick_gelu=bool(known.get("quick_gelu", config.get("quick_gelu", False))),
+    )
+
+
+def _hub(name: str) -> _Source:
+    repo = name.removeprefix("hf-hub:")
+    config = hub.fetch(repo, CONFIG)
+    hub.fetch(repo, WEIGHTS)
+    if "hf_tokenizer_name" in _read_config(config)["text_cfg"]:
+        for filename in _TOKENIZER_FILES:
+            hub.fetch(repo, filename)
+    return _local(name, config.parent)
+
+
+def _folder(given: Path) -> _Source:
+    folder = given.expanduser().resolve()
+    if not folder.exists():
+        raise UnknownModel(f"there is no folder {folder}", hint="`catalens models` lists models by name")
+    if folder.is_file():
+        raise EncoderError(f"{folder} is a file; a model is a folder", hint=f"put {CONFIG} and {WEIGHTS} into one")
+    if not (folder / CONFIG).is_file():
+        raise EncoderError(f"{folder} has no {CONFIG}", hint="it comes with the weights, on the model's hub page")
+    if not (folder / WEIGHTS).is_file():
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+        if pickles:
+            raise EncoderError(
+                f"{folder} holds its weights as a pickle ({pickles[0]}), which can run any code when loaded",
+                hint=f'if you trust it, convert it once: python -c "import torch, safetensors.torch as s; '
+                f"s.save_file(torch.load('{pickles[0]}', weights_only=True), '{WEIGHTS}')\"",
+            )
+        raise WeightsUnavailable(f"{folder} has no {WEIGHTS}", hint="copy it there from the model's hub page")
+    return _local(str(folder), folder)
+
+
+def _local(name: str, folder: Path) -> _Source:
+    config = _read_config(folder / CONFIG)
+    _check_packages(name, config)
+    return _Source(
+        name=name, model=f"local-dir:{folder}", config=config, quick_gelu=bool(config.get("quick_gelu", False))
+    )
+
+
+def _read_config(path: Path) -> Mapping[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        config = json.loads(text)["model_cfg"]
+        missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in config]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise EncoderError(f"{path} is not an open_clip configuration: {error!r}") from error
+    if missing:
+        raise EncoderError(f"{path} is not an open_clip configuration: {', '.join(missing)} missing")
+    if "trust_remote_code" in text:
+        raise EncoderError(f"{path} asks to run code that came with the model (trust_remote_code); refused")
+    return dict(config)
+
+
+def _check_packages(name: str, config: Mapping[str, Any]) -> None:
+    text = config["text_cfg"]
+    if ("hf_tokenizer_name" in text or "hf_model_name" in text) and not importlib.util.find_spec("transformers"):
+        raise EncoderError(f"{name} needs the package transformers", hint="pip install transformers")
+
+
+def _unknown(name: str) -> UnknownModel:
+    known = ["starter", *(f"{model}/{tag}" for model, tag in open_clip.list_pretrained())]
+    near = difflib.get_close_matches(name.replace("::", "/").replace(",", "/"), known, n=1, cutoff=0.5)
+    guess = f"did you mean {near[0]}? " if near else ""
+    return UnknownModel(f"no model goes by the name {name!r}", hint=f"{guess}`catalens models` lists well-known ones")
