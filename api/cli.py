@@ -3,6 +3,8 @@
 Everything heavier than the parser is imported inside the command that needs it, so that `catalens --help` is quick.
 """
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich would double the time of `catalens --help` (0.16 s of CPU instead of 0.34)
 )
 
 CollectionOption = Annotated[
@@ -98,14 +101,19 @@ def main() -> None:
     """Entry point: 0 for success, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
     from retrieval.errors import CatalensError, QueryError
 
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a title the terminal's encoding lacks must not end the program
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # a closed pipe shows here, and not while the interpreter shuts down
     except CatalensError as error:
         typer.echo(f"error: {error}", err=True)
         if error.hint:
             typer.echo(f"  {error.hint}", err=True)
         sys.exit(2 if isinstance(error, QueryError) else 1)
     except BrokenPipeError:
-        # The reader (head, less) went away: nobody is left to tell, and closing stdout must not raise again.
-        sys.stderr.close()
-        sys.exit(0)
+        # The reader (head, less) went away: nobody is left to tell, and the last flush must not raise again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

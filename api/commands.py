@@ -1,20 +1,21 @@
-"""What the commands do and print."""
+"""What the commands do and print. Each imports what it alone needs: `catalens models` opens no database."""
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from api.progress import show_progress
-from retrieval.collection import Collection
-from retrieval.encoders import load_encoder
-from retrieval.errors import CollectionNotFound, QueryError, SourceError
+from retrieval.errors import CollectionDamaged, CollectionNotFound, ImageError, QueryError, SourceError
 from retrieval.records import Hit
-from retrieval.search import Answer, Searcher
+
+if TYPE_CHECKING:
+    from retrieval.search import Answer
 
 SHOWN_PROBLEMS = 20
 
@@ -33,8 +34,10 @@ def index(
     as_json: bool,
 ) -> None:
     """Index the sources and report every outcome."""
+    from api.progress import show_progress
     from indexer.pipeline import index_sources
     from indexer.sources import open_source
+    from retrieval.encoders import load_encoder
 
     sources = [open_source(path, images_dir=images_dir, **columns) for path in paths]
     encoder = load_encoder(model or _model_of(collection) or "starter")
@@ -42,9 +45,8 @@ def index(
         with show_progress(err) as on_progress:
             summary = index_sources(collection, sources, encoder, on_progress=on_progress, max_pixels=max_pixels)
     except KeyboardInterrupt:
-        err.print(
-            "\nStopped. What was indexed so far is stored and can be searched; the same command goes on from there."
-        )
+        err.print("\nStopped. What was indexed so far is stored and can be searched.")
+        err.print("  To go on from there, run the same command again.")
         sys.exit(130)
     counts = summary.to_json()
     _report_problems(summary.problems, int(counts["failed"] + counts["skipped"]))
@@ -60,10 +62,15 @@ def index(
 
 def search(words: str, image: Path | None, k: int, by: str, collection: Path, *, as_json: bool) -> None:
     """Search and print the hits."""
+    from retrieval.search import Searcher
+
     if by not in ("image", "text"):
         raise QueryError(f"--by is '{by}'", hint="use --by image or --by text")
     with Searcher.open(collection) as searcher:
-        answer = searcher.search(words, image=image, k=k, by="text" if by == "text" else "image")
+        try:
+            answer = searcher.search(words, image=image, k=k, by="text" if by == "text" else "image")
+        except ImageError as error:
+            raise ImageError(f"{image}: {error}", hint="give the path of a photo to --image") from error
     if as_json:
         _print_json(_answer_json(answer))
     elif out.is_terminal:
@@ -71,13 +78,16 @@ def search(words: str, image: Path | None, k: int, by: str, collection: Path, *,
         err.print(f"{len(answer.hits)} hits in {answer.took_ms:,.0f} ms", style="dim")
     else:
         for hit in answer.hits:
-            sys.stdout.write(f"{hit.rank}\t{hit.score:.4f}\t{hit.item_id}\t{_one_line(hit.title)}\t{hit.photo or ''}\n")
+            columns = (str(hit.rank), f"{hit.score:.4f}", _one_line(hit.item_id), _one_line(hit.title), hit.photo or "")
+            sys.stdout.write("\t".join(columns) + "\n")
     if not answer.hits:
         err.print("The collection is empty. Fill it with: catalens index YOUR-FOLDER")
 
 
 def status(collection: Path, *, as_json: bool) -> None:
     """Print what a collection holds."""
+    from retrieval.collection import Collection
+
     with Collection.open(collection) as opened:
         state = opened.status()
         problems = opened.problems(SHOWN_PROBLEMS)
@@ -85,15 +95,17 @@ def status(collection: Path, *, as_json: bool) -> None:
         _print_json({**state, "problems": [{"where": where, "reason": reason} for where, reason in problems]})
         return
     table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("collection", str(state["collection"]))
-    table.add_row("model", f"{state['model']} (fingerprint {state['fingerprint']})")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row("collection", Text(str(state["collection"])))
+    table.add_row("model", Text(f"{state['model']} (fingerprint {state['fingerprint']})"))
     for name in ("items", "photos", "embedded_photos", "embedded_texts", "failed", "skipped", "revision"):
         table.add_row(name.replace("_", " "), f"{state[name]:,}")
     for modality, one in state["index"].items():
         newer, gone = one["newer_rows"], one["deleted_rows"]
         table.add_row(f"{modality} index", f"{one['kind']}, {one['rows']:,} rows + {newer:,} newer - {gone:,} deleted")
     for location in state["sources"]:
-        table.add_row("source", str(location))
+        table.add_row("source", Text(str(location)))
     out.print(table)
     _report_problems(problems, int(state["failed"] + state["skipped"]))
 
@@ -104,13 +116,13 @@ def models(*, as_json: bool) -> None:
 
     known = registry.models()
     if as_json:
-        _print_json({"models": [model.to_json() for model in known]})
+        _print_json({"models": [asdict(model) for model in known]})
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("model", "dim", "here", "good for"):
         table.add_column(heading, overflow="fold")
     for model in known:
-        table.add_row(model.name, str(model.dimension), "yes" if model.available else "no", model.good_for)
+        table.add_row(model.name, str(model.dimension or "?"), "yes" if model.available else "no", model.good_for)
     out.print(table)
 
 
@@ -124,23 +136,25 @@ def demo(folder: Path) -> None:
 def hits_table(hits: Sequence[Hit]) -> Table:
     """Ranked hits that fit into 80 columns."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("#", justify="right")
-    table.add_column("score", justify="right")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("score", justify="right", no_wrap=True)
     table.add_column("id", overflow="fold", max_width=24)
-    table.add_column("title", overflow="ellipsis", no_wrap=True)
+    table.add_column("title")
     with_price = any(hit.attributes.get("price") is not None for hit in hits)
     if with_price:
-        table.add_column("price", justify="right")
+        table.add_column("price", justify="right", no_wrap=True)
     for hit in hits:
         price = hit.attributes.get("price")
-        row = [str(hit.rank), f"{hit.score:.3f}", hit.item_id, _one_line(hit.title)]
-        table.add_row(
-            *row, *([f"{price:,.2f}" if isinstance(price, float) else str(price or "")] if with_price else [])
-        )
+        shown = f"{price:,.2f}" if isinstance(price, float) else "" if price is None else str(price)
+        # As Text, because a plain string would have its [brackets] read as markup. The title alone is cut: a column
+        # that must not wrap takes its width from all the others.
+        title = Text(_one_line(hit.title), no_wrap=True, overflow="ellipsis")
+        row = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), Text(_one_line(hit.item_id)), title]
+        table.add_row(*row, *([Text(_one_line(shown))] if with_price else []))
     return table
 
 
-def _answer_json(answer: Answer) -> dict[str, Any]:
+def _answer_json(answer: "Answer") -> dict[str, Any]:
     hits = [
         {
             "rank": hit.rank,
@@ -157,11 +171,13 @@ def _answer_json(answer: Answer) -> dict[str, Any]:
 
 
 def _model_of(collection: Path) -> str | None:
-    """The model a collection was made with; None for a new one."""
+    """The model a collection was made with; None for a new one, and for one that only a writer can mend or judge."""
+    from retrieval.collection import Collection
+
     try:
         with Collection.open(collection) as opened:
             return opened.encoder.name
-    except CollectionNotFound:
+    except (CollectionNotFound, CollectionDamaged):
         return None
 
 
@@ -170,14 +186,16 @@ def _report_problems(problems: Sequence[tuple[str, str]], total: int) -> None:
         return
     err.print(f"{total:,} failed or skipped:")
     for where, reason in problems[:SHOWN_PROBLEMS]:
-        err.print(f"  {where}: {reason}", soft_wrap=True, markup=False)
+        err.print(f"  {_one_line(where)}: {_one_line(reason)}", soft_wrap=True, markup=False)
     if total > SHOWN_PROBLEMS:
         err.print(f"  and {total - SHOWN_PROBLEMS:,} more")
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Without line ends, tabs and control characters: a title must not move the cursor or recolour the terminal."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def _print_json(value: Mapping[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")  # a Windows pipe has a code page
+    sys.stdout.write(json.dumps(value, ensure_ascii=not unicode, indent=2, default=str) + "\n")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -17,8 +18,9 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from indexer.pipeline import OnProgress
-from indexer.summary import Progress
+if TYPE_CHECKING:
+    from indexer.pipeline import OnProgress
+    from indexer.summary import Progress
 
 LABELS = {"photos": "Indexing photos", "index": "Building the index"}
 SECONDS_BETWEEN_LINES = 5.0
@@ -33,7 +35,7 @@ class RateColumn(ProgressColumn):
 
 
 @contextmanager
-def show_progress(console: Console) -> Iterator[OnProgress]:
+def show_progress(console: Console) -> Iterator["OnProgress"]:
     """Gives the callback to hand to `index_sources`; what it shows goes to `console`, which should be stderr."""
     if not console.is_terminal:
         yield _plain(console)
@@ -42,7 +44,7 @@ def show_progress(console: Console) -> Iterator[OnProgress]:
     with Bars(*columns, console=console) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def on_progress(progress: Progress) -> None:
+        def on_progress(progress: "Progress") -> None:
             if progress.stage not in tasks:
                 tasks[progress.stage] = bars.add_task(LABELS[progress.stage])
             total = max(progress.total, progress.done)  # the total is an estimate
@@ -51,10 +53,10 @@ def show_progress(console: Console) -> Iterator[OnProgress]:
         yield on_progress
 
 
-def _plain(console: Console) -> OnProgress:
+def _plain(console: Console) -> "OnProgress":
     started = last = monotonic()
 
-    def on_progress(progress: Progress) -> None:
+    def on_progress(progress: "Progress") -> None:
         nonlocal last
         now = monotonic()
         if now - last < SECONDS_BETWEEN_LINES:

@@ -13,6 +13,7 @@ from retrieval.catalogue.schema import counters, items, ledger, photo_embeddings
 from retrieval.catalogue.schema import tombstones as tombstone_table
 
 Row = dict[str, Any]
+COUNTERS = ("revision", "items", "photos", "texts", "ledger")  # all but the first: the last id given out
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Changes:
         self._connection = connection
         self._source_id = source_id
         self._encoder_id = encoder_id
-        self._last = {name: counter(connection, name) for name in ("revision", "items", "photos", "texts")}
+        self._last = {name: counter(connection, name) for name in COUNTERS}
         self._last["revision"] += 1
         self._inserts: dict[Table, list[Row]] = defaultdict(list)
         self._updates: dict[Table, list[Row]] = defaultdict(list)
@@ -89,6 +90,7 @@ class Changes:
             self._taken_over.append(plan.item.item_id)
         old_texts = owned_by(self._connection, texts, [key]) if plan.new_id else plan.drop_texts
         self._dead["text"].extend(old_texts)
+        self._dead["image"].extend(plan.drop_photos)
         for (name, content), vector in zip(plan.add_texts, finished.text_vectors, strict=True):
             text_id = self._new_id("texts")
             self._inserts[texts].append({"id": text_id, "item": key, "field": name, "content": content})
@@ -113,9 +115,14 @@ class Changes:
             "ctime_ns": photo.stamp.ctime_ns if photo.stamp else None,
         }
         if photo.ledger_id is None:
-            self._inserts[ledger].append(row)
+            self._inserts[ledger].append({"id": self._new_id("ledger"), **row})
         else:
             self._updates[ledger].append({"key": photo.ledger_id, **row})
+
+    def reject(self, where: str, reason: str) -> None:
+        """Add the ledger entry of an entry that cannot become an item."""
+        row = {"source_id": self._source_id, "item_id": "", "path": where, "state": "skipped", "reason": reason}
+        self._inserts[ledger].append({"id": self._new_id("ledger"), **row, "attempts": 0})
 
     def remove(self, modality: Modality, owner_ids: Sequence[int]) -> None:
         """Delete photos or texts with their vectors."""
@@ -135,9 +142,6 @@ class Changes:
             )
         for chunk in chunks(self._dead_items):
             self._connection.execute(delete(items).where(items.c.id.in_(chunk)))
-        for chunk in chunks(self._taken_over):
-            theirs = and_(ledger.c.item_id.in_(chunk), ledger.c.source_id != self._source_id)
-            self._connection.execute(delete(ledger).where(theirs))
         for table in (items, photos, ledger):
             rows = self._updates[table]
             if rows:
@@ -148,6 +152,9 @@ class Changes:
             rows = self._inserts[table]
             if rows:
                 self._connection.execute(insert(table), rows)
+        for chunk in chunks(self._taken_over):  # after the updates: an entry that moved with its photo is ours by now
+            theirs = and_(ledger.c.item_id.in_(chunk), ledger.c.source_id != self._source_id)
+            self._connection.execute(delete(ledger).where(theirs))
         write_counters(self._connection, self._last)
 
     def _store_photo(self, key: int, photo: PhotoPlan, finished: FinishedItem) -> None:

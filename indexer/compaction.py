@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from retrieval.catalogue.schema import encoders, generations, tombstones
 from retrieval.encoders.base import FloatArray
 from retrieval.index.base import IdArray
 from retrieval.index.exact import ExactIndex
-from retrieval.index.generations import INDEX_FOLDER, load_verified, sha256_of
+from retrieval.index.generations import INDEX_FOLDER, is_intact, sha256_of
 from retrieval.index.ladder import EXACT_ROWS, rung_for
 
 # Searching 1,000 rows exactly takes under a millisecond at 512 dimensions; a tenth of the base keeps the amortised
@@ -38,6 +39,7 @@ def compact(
     """
     with disk_errors(folder):
         (folder / INDEX_FOLDER).mkdir(exist_ok=True)
+    _sweep(folder, engine)  # first, because what a run on a full disk left behind is what the disk is full of
     made = []
     for modality in MODALITIES:
         with engine.connect() as connection:
@@ -53,7 +55,7 @@ def _is_due(connection: Connection, folder: Path, modality: Modality, kept: list
     if not kept:
         return queries.rows_after(connection, modality, 0) > 0
     newest = kept[0]
-    if load_verified(folder, newest) is None:
+    if not is_intact(folder, newest):
         return True
     newer = queries.rows_after(connection, modality, newest.max_owner_id)
     deleted = len(queries.tombstones_after(connection, modality, newest.revision))
@@ -92,9 +94,14 @@ def _build(folder: Path, engine: Engine, modality: Modality, exact_rows: int, on
         number = int(connection.execute(select(func.max(generations.c.id))).scalar() or 0) + 1
         name = f"{modality}-{number:06d}.faiss"
         temporary = folder / INDEX_FOLDER / f"{name}.tmp-{os.getpid()}"
-        index.save(temporary)
-        digest = sha256_of(temporary)
-        publish(temporary, folder / INDEX_FOLDER / name)
+        try:
+            index.save(temporary)
+            digest = sha256_of(temporary)
+            publish(temporary, folder / INDEX_FOLDER / name)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
         row = {
             "id": number,
             "modality": modality,
@@ -113,10 +120,10 @@ def _build(folder: Path, engine: Engine, modality: Modality, exact_rows: int, on
 
 
 def _sample_queries(connection: Connection, modality: Modality, dimension: int) -> FloatArray:
-    """Stored text vectors, the nearest thing to what people will ask; the rows' own vectors where there are none."""
+    """Stored text vectors, the nearest thing to what people will ask; the rows' own vectors where there are too few."""
     from retrieval.index.faiss_index import TUNE_QUERIES
 
-    kind: Modality = "text" if queries.rows_after(connection, "text", 0) else modality
+    kind: Modality = "text" if queries.rows_after(connection, "text", 0) >= TUNE_QUERIES else modality
     table = queries.EMBEDDINGS[kind]
     rows = connection.execute(
         select(table.c.owner_id, table.c.vector).order_by(func.random()).limit(TUNE_QUERIES)

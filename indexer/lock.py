@@ -4,7 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,13 +24,13 @@ def writer_lock(folder: Path) -> Iterator[None]:
     Raises CollectionLocked, naming the holder, when another process writes; StorageError on a read-only disk.
     """
     lock = FileLock(folder / LOCK)
-    try:
-        with disk_errors(folder):
+    with disk_errors(folder):
+        try:
             lock.acquire(timeout=0)
-    except Timeout:
-        raise CollectionLocked(
-            f"{folder} is being written by {_holder(folder)}", hint="wait until it has finished, or stop it first"
-        ) from None
+        except Timeout:  # caught first, because it is an OSError too
+            raise CollectionLocked(
+                f"{folder} is being written by {_holder(folder)}", hint="wait until it has finished, or stop it first"
+            ) from None
     try:
         with disk_errors(folder):
             me = {
@@ -41,7 +41,8 @@ def writer_lock(folder: Path) -> Iterator[None]:
             (folder / HOLDER).write_text(json.dumps(me))
         yield
     finally:
-        (folder / HOLDER).unlink(missing_ok=True)
+        with suppress(OSError):  # on a disk that has become read-only the note stays; the lock must go all the same
+            (folder / HOLDER).unlink()
         lock.release()
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -132,23 +133,28 @@ class _SourceRun:
         self.waiting: list[tuple[_Working, PhotoPlan, Decoded]] = []
 
     def run(self) -> None:
-        for (item, photo), decoded in ahead(self._tasks(), self._decode, self.pool, WINDOW):
-            if photo is None:
-                item.ended = True
-                self.working.append(item)
-            elif isinstance(decoded, Decoded):
-                item.pending += 1
-                self.waiting.append((item, photo, decoded))
-            else:
-                item.failures[photo.path] = str(decoded)
-            if len(self.waiting) >= BATCH:
-                self._encode()
-                self._store()
-            elif len(self.working) >= UNSTORED:
-                self._store()
+        # Closed at once when the run is stopped: Ctrl-C must not wait for a window of photos that nobody wants now.
+        with closing(ahead(self._tasks(), self._decode, self.pool, WINDOW)) as photos:
+            for (item, photo), decoded in photos:
+                self._take(item, photo, decoded)
         self._encode()
         self._store()
         self.summary.removed += self.writer.finish(self.row, self.seen, self.rejected)
+
+    def _take(self, item: _Working, photo: PhotoPlan | None, decoded: Decoded | str | None) -> None:
+        if photo is None:
+            item.ended = True
+            self.working.append(item)
+        elif isinstance(decoded, Decoded):
+            item.pending += 1
+            self.waiting.append((item, photo, decoded))
+        else:
+            item.failures[photo.path] = str(decoded)
+        if len(self.waiting) >= BATCH:
+            self._encode()
+            self._store()
+        elif len(self.working) >= UNSTORED:
+            self._store()
 
     def _tasks(self) -> Iterator[tuple[_Working, PhotoPlan | None]]:
         for plan in self._plans():
@@ -216,7 +222,8 @@ class _SourceRun:
         if not finished:
             return
         contents = [text for one in finished if self.row.keeps(one) for _, text in one.plan.add_texts]
-        vectors = iter(self.encoder.encode_texts(contents))
+        # A text that the model cannot place becomes a zero vector: it is stored, and matches nothing.
+        vectors = iter(np.nan_to_num(self.encoder.encode_texts(contents), nan=0, posinf=0, neginf=0))
         finished = [
             replace(one, text_vectors=[_as_stored(next(vectors)) for _ in one.plan.add_texts])
             if self.row.keeps(one)
@@ -232,6 +239,7 @@ class _SourceRun:
 
     def _count(self, finished: FinishedItem) -> None:
         where = finished.plan.item.where
+        self.summary.removed += len(finished.plan.drop_photos)
         for photo in finished.plan.photos:
             outcome, reason = finished.outcome(photo)
             self.summary.count(outcome, photo.path or where or finished.plan.item.item_id, reason)

@@ -165,6 +165,7 @@ class ItemPlan:
     """item_key: the stored row to change, None for a new item. rejected: why the item cannot be stored at all.
 
     new_id: the row is that of an item with another id, whose photo was renamed; none of its texts are known here.
+    drop_photos: rows of the item that no ledger entry of this source answers for, left by the source it was taken from.
     """
 
     item: SourceItem
@@ -174,6 +175,7 @@ class ItemPlan:
     row_changed: bool = False
     taken_over: bool = False
     new_id: bool = False
+    drop_photos: tuple[int, ...] = ()
     add_texts: tuple[tuple[str, str], ...] = ()
     drop_texts: tuple[int, ...] = ()
     rejected: str = ""
@@ -181,7 +183,8 @@ class ItemPlan:
     @property
     def settled(self) -> bool:
         """Is there nothing to write?"""
-        return not self.rejected and not self.row_changed and all(photo.settled for photo in self.photos)
+        changed = self.rejected or self.row_changed or self.drop_photos
+        return not changed and all(photo.settled for photo in self.photos)
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,8 @@ class Planner:
         moved = next((p.copy_of for p in plans if p.action is Action.MOVE), None)
         if stored is None and moved is not None:
             item_key = moved.item_key
+        # In a folder the photo is the item: while it fails there is no row to store, and nothing to write every run.
+        hopeless = self.kind == "folder" and all(plan.action is Action.FAIL for plan in plans)
         texts = _texts(item)
         kept = stored.texts if stored else {}
         return ItemPlan(
@@ -237,8 +242,9 @@ class Planner:
             item_key=item_key,
             new_id=stored is None and moved is not None,
             photos=tuple(plans),
-            row_changed=stored is None or text_changed or taken_over,
+            row_changed=text_changed or taken_over or (stored is None and not hopeless),
             taken_over=taken_over,
+            drop_photos=_left_behind(target, plans, known),
             add_texts=tuple(text for text in texts if text not in kept),
             drop_texts=tuple(text_id for text, text_id in kept.items() if text not in texts),
         )
@@ -320,6 +326,21 @@ class Planner:
 def given_up(entry: KnownFile, stamp: FileStamp | None) -> bool:
     """Did this file fail often enough to leave it alone until it changes?"""
     return entry.attempts >= MAX_ATTEMPTS and entry.stamp == stamp
+
+
+def _left_behind(target: _Target, plans: Sequence[PhotoPlan], known: Known) -> tuple[int, ...]:
+    """Photos that neither this source's row nor its ledger names; kept while one of the row's own cannot be read.
+
+    A catalogue file that was moved without its photos names only missing ones: what was stored must outlive that.
+    """
+    if target.stored is None or any(plan.action is Action.FAIL for plan in plans):
+        return ()
+    moved = {plan.photo_id for plan in plans}
+    return tuple(
+        photo.photo_id
+        for path, photo in target.stored.photos.items()
+        if path not in target.listed and photo.photo_id not in moved and (target.item.item_id, path) not in known.files
+    )
 
 
 def _plan_photoless(item: SourceItem, known: Known) -> PhotoPlan:

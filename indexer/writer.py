@@ -65,7 +65,7 @@ class CollectionWriter:
             if found is None:
                 row = {"kind": source.kind, "location": location}
                 found = connection.execute(insert(sources).returning(sources.c.id), row).scalar_one()
-            last = connection.execute(select(func.max(ledger.c.id))).scalar() or 0
+            last = queries.counter(connection, "ledger")
         return SourceRow(found, source.kind, location), SeenEntries(last)
 
     def store(self, source: SourceRow, finished: Sequence[FinishedItem]) -> None:
@@ -85,37 +85,31 @@ class CollectionWriter:
         Returns how many stored photos went, items without a photo counted as one.
         """
         with self.engine.connect() as connection:
-            unseen = self._unseen(connection, source, seen)
-            if not unseen and self._rejected(connection, source) == sorted(rejected):
+            unseen = self._unseen(connection, source, seen, _out_of_sight(source, rejected))
+            if not unseen and self._rejected(connection, source) == sorted(dict(rejected).items()):
                 return 0
         with self.engine.begin() as connection:
             changes = Changes(connection, source.id, self.encoder_id)
             removed = self._remove(connection, changes, source, unseen)
+            connection.execute(delete(ledger).where(ledger.c.source_id == source.id, ledger.c.item_id == ""))
+            for where, reason in dict(rejected).items():
+                changes.reject(where, reason)
             changes.write()
-            mine = ledger.c.source_id == source.id
-            connection.execute(delete(ledger).where(mine, ledger.c.item_id == ""))
-            rows = [
-                {
-                    "source_id": source.id,
-                    "item_id": "",
-                    "path": where,
-                    "state": "skipped",
-                    "reason": reason,
-                    "attempts": 0,
-                }
-                for where, reason in dict(rejected).items()
-            ]
-            if rows:
-                connection.execute(insert(ledger), rows)
         return removed
 
-    def _unseen(self, connection: Connection, source: SourceRow, seen: SeenEntries) -> list[tuple[int, str, str]]:
+    def _unseen(
+        self, connection: Connection, source: SourceRow, seen: SeenEntries, out_of_sight: tuple[str, ...]
+    ) -> list[tuple[int, str, str]]:
         entries = connection.execute(
             select(ledger.c.id, ledger.c.item_id, ledger.c.path).where(
                 ledger.c.source_id == source.id, ledger.c.item_id != "", ledger.c.id <= seen.last_id
             )
         )
-        return [(entry_id, item_id, path) for entry_id, item_id, path in entries if entry_id not in seen]
+        return [
+            (entry_id, item_id, path)
+            for entry_id, item_id, path in entries
+            if entry_id not in seen and not item_id.startswith(out_of_sight)
+        ]
 
     def _rejected(self, connection: Connection, source: SourceRow) -> list[tuple[str, str]]:
         rows = connection.execute(
@@ -158,6 +152,14 @@ class CollectionWriter:
         )
 
 
+def _out_of_sight(source: SourceRow, rejected: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """How the ids begin whose folder could not be listed: a network disk that stumbles must not cost its photos."""
+    if source.kind != "folder":
+        return ()
+    refused = [where for where, _ in rejected]
+    return ("",) if source.location in refused else tuple(where for where in refused if where.endswith("/"))
+
+
 @contextmanager
 def open_writer(folder: Path, spec: EncoderSpec) -> Iterator[CollectionWriter]:
     """Open a collection for writing, making it if it does not exist, with its lock held.
@@ -182,7 +184,8 @@ def _create(folder: Path, spec: EncoderSpec) -> None:
     """Make the database aside, so that a reader finds a whole collection or none."""
     temporary = folder / f"{DATABASE}.new"
     with disk_errors(folder):
-        for leftover in folder.glob(f"{temporary.name}*"):
+        # Also the log of a database that somebody deleted: SQLite would play it back into the new one.
+        for leftover in (*folder.glob(f"{temporary.name}*"), *folder.glob(f"{DATABASE}-*")):
             leftover.unlink()
     engine = writing_engine(temporary)
     try:

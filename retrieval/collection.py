@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sqlalchemy import Engine
 
 from retrieval.catalogue import queries
-from retrieval.catalogue.engine import reading_engine
+from retrieval.catalogue.engine import DATABASE, is_immutable, reading_engine
 from retrieval.catalogue.queries import EncoderRow, Modality, OwnerRow
 from retrieval.catalogue.versions import require_head
 from retrieval.errors import CollectionDamaged
@@ -41,18 +41,23 @@ class Collection:
         self._engine = engine
         self._view: CollectionView | None = None
         self._refreshing = Lock()
+        self._stamp = self._file_stamp() if is_immutable(engine) else None
 
     @classmethod
     def open(cls, folder: Path) -> "Collection":
         """Open for reading. Raises CollectionNotFound, or CollectionDamaged when it cannot be read."""
         engine = reading_engine(folder)
-        with engine.connect() as connection:
-            require_head(connection, folder)
-            encoder = queries.encoder_row(connection)
-        if encoder is None:
-            raise CollectionDamaged(
-                f"{folder} holds no finished collection", hint="run the same catalens index command again"
-            )
+        try:
+            with engine.connect() as connection:
+                require_head(connection, folder)
+                encoder = queries.encoder_row(connection)
+            if encoder is None:
+                raise CollectionDamaged(
+                    f"{folder} holds no finished collection", hint="run the same catalens index command again"
+                )
+        except BaseException:
+            engine.dispose()
+            raise
         return cls(folder, engine, encoder)
 
     def close(self) -> None:
@@ -69,6 +74,7 @@ class Collection:
 
     def view(self) -> CollectionView:
         """The newest committed revision. Costs one small query when nothing changed; swaps atomically when it did."""
+        self._reopen_if_thawed()
         with self._engine.connect() as connection, connection.begin():
             current = self._view
             revision = queries.revision(connection)
@@ -86,6 +92,18 @@ class Collection:
                         views[modality] = current.of(modality).refreshed(connection, self.folder, current.revision)
                 self._view = CollectionView(revision, views["image"], views["text"])
                 return self._view
+
+    def _file_stamp(self) -> tuple[int, int]:
+        status = (self.folder / DATABASE).stat()
+        return status.st_size, status.st_mtime_ns
+
+    def _reopen_if_thawed(self) -> None:
+        """A database that was opened on a full or read-only disk is opened again once it has changed after all."""
+        if self._stamp is None or self._stamp == self._file_stamp():
+            return
+        with self._refreshing:
+            self._engine = reading_engine(self.folder)
+            self._stamp = self._file_stamp() if is_immutable(self._engine) else None
 
     def rows(self, modality: Modality, owner_ids: list[int]) -> dict[int, OwnerRow]:
         """What to show for photos or texts by id; those deleted meanwhile are missing."""

@@ -186,14 +186,19 @@ def _unpack(file: Image.Image, target: int | None, max_pixels: int) -> Picture:
     if target and file.format in ("JPEG", "MPO"):
         file.draft(None, (2 * target, 2 * target))
     file.load()
-    orientation = _orientation(file)
-    if orientation in _SIDEWAYS:
+    if _orientation(file) in _SIDEWAYS:
         width, height = height, width
-    image = _rgb(file)
+    return Picture(image=upright(file), width=width, height=height)
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """A loaded picture of any mode as RGB, turned as its EXIF says, alpha laid on white."""
+    orientation = _orientation(image)
+    rgb = _rgb(image)
     if orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[orientation])
-    image.info = {}  # the orientation and colour key the file stated no longer hold
-    return Picture(image=image, width=width, height=height)
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+    rgb.info = {}  # the orientation and colour key the file stated no longer hold
+    return rgb
 
 
 def _orientation(file: Image.Image) -> object:

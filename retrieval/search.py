@@ -14,7 +14,7 @@ from retrieval.collection import Collection
 from retrieval.encoders import load_encoder
 from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
 from retrieval.errors import FingerprintMismatch, QueryError
-from retrieval.images import decode, decode_file
+from retrieval.images import decode, decode_file, upright
 from retrieval.index.base import NO_ID
 from retrieval.records import Hit
 
@@ -52,7 +52,11 @@ class Searcher:
     def open(cls, folder: Path, encoder: DualEncoder | None = None) -> "Searcher":
         """Open a collection folder with the encoder that it names, or with the one given."""
         collection = Collection.open(folder)
-        return cls(collection, encoder or load_encoder(collection.encoder.name))
+        try:
+            return cls(collection, encoder or load_encoder(collection.encoder.name))
+        except BaseException:
+            collection.close()
+            raise
 
     def __enter__(self) -> "Searcher":
         return self
@@ -138,4 +142,4 @@ def _picture(image: ImageQuery, target: int) -> Image.Image:
         return decode_file(image, target=target).image
     if isinstance(image, bytes):
         return decode(image, target=target).image
-    return image.convert("RGB")
+    return upright(image)

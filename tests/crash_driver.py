@@ -1,6 +1,6 @@
 """Runs one index run in a process of its own, so that a test can kill it.
 
-    python -m tests.crash_driver PHOTOS COLLECTION
+python -m tests.crash_driver PHOTOS COLLECTION
 """
 
 import sys

@@ -178,9 +178,7 @@ def die_at(number: int, work: Callable[[], None]) -> bool:
 
 
 @pytest.mark.parametrize("update", [False, True], ids=["first run", "update"])
-def test_killed_at_every_commit_flush_and_rename(
-    tmp_path: Path, update: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_at_every_commit_flush_and_rename(tmp_path: Path, update: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("indexer.compaction.MIN_DELTA", 20)
     monkeypatch.setattr("indexer.pipeline.BATCH", 16)
     deaths = 0

@@ -1,5 +1,6 @@
 """The one place that opens a database: connections, pragmas, and what a database error means to a person."""
 
+import os
 import sqlite3
 from pathlib import Path
 from urllib.parse import quote
@@ -8,32 +9,50 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
-from retrieval.errors import CatalensError, CollectionDamaged, CollectionNotFound, StorageError
+from retrieval.errors import CatalensError, CollectionDamaged, CollectionLocked, CollectionNotFound, StorageError
 
 DATABASE = "catalog.db"
 BUSY_SECONDS = 30  # a reader meets a lock only for the moment of a checkpoint; a second writer is kept out before
 
 
 def reading_engine(folder: Path) -> Engine:
-    """Engine that can only read `folder`/catalog.db, also from a read-only disk.
+    """Engine that can only read `folder`/catalog.db, also from a full or read-only disk.
 
-    Raises CollectionNotFound when there is none, CollectionDamaged when it is not a database.
+    Raises CollectionNotFound when there is none, CollectionDamaged when it is not a database, StorageError when this
+    user may not read it.
     """
     path = folder / DATABASE
-    if not path.is_file():
+    try:
+        path.stat()
+    except FileNotFoundError:
         raise CollectionNotFound(
             f"there is no collection at {folder}",
             hint="make one with: catalens index YOUR-FOLDER, or name another with --collection",
-        )
+        ) from None
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}", hint="check the folder's permissions") from error
     engine = _engine(path, "mode=ro")
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
-    except StorageError:
-        # WAL needs a shared-memory file beside the database; a read-only disk cannot have one, and has no writer.
+    except StorageError as error:
+        # SQLite wants a shared-memory file beside a database with a log. A full or read-only disk cannot have one, but
+        # then nobody writes either and the database can be read as it lies, if the log holds no newer commits.
         engine.dispose()
-        return _engine(path, "immutable=1")
+        log = path.with_name(f"{DATABASE}-wal")
+        disk_refuses = os.statvfs(folder).f_flag & os.ST_RDONLY or os.access(folder, os.W_OK)
+        if not disk_refuses or (log.is_file() and log.stat().st_size):
+            raise StorageError(
+                f"cannot read {path}: {error}",
+                hint="give this user write access to the collection's folder; SQLite needs it also for reading",
+            ) from error
+        return _engine(path, "immutable=1").execution_options(immutable=True)
     return engine
+
+
+def is_immutable(engine: Engine) -> bool:
+    """Does this reading engine take it for granted that the database does not change?"""
+    return bool(engine.get_execution_options().get("immutable"))
 
 
 def writing_engine(path: Path) -> Engine:
@@ -84,6 +103,11 @@ def _meaning(error: BaseException, path: Path) -> CatalensError | None:
         return StorageError(
             f"the disk refused access to {path}: {said}",
             hint="check that the folder is writable and the disk healthy, or name another with --collection",
+        )
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return CollectionLocked(
+            f"{path} has been locked by another program for {BUSY_SECONDS} seconds",
+            hint="close the program that has the database open, such as a backup or a database browser",
         )
     if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
         return CollectionDamaged(

@@ -152,16 +152,12 @@ def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[i
     """What to show for each of these photos or texts; those deleted meanwhile are missing from the answer."""
     owner = OWNERS[modality]
     first_photo = (
-        select(photos.c.path)
-        .where(photos.c.item == items.c.id)
-        .order_by(photos.c.position)
-        .limit(1)
-        .scalar_subquery()
+        select(photos.c.path).where(photos.c.item == items.c.id).order_by(photos.c.position).limit(1).scalar_subquery()
     )
     shown = (photos.c.path, null()) if modality == "image" else (first_photo, texts.c.content)
-    statement = select(
-        owner.c.id, items.c.id, items.c.item_id, items.c.title, items.c.attributes, *shown
-    ).join_from(owner, items)
+    statement = select(owner.c.id, items.c.id, items.c.item_id, items.c.title, items.c.attributes, *shown).join_from(
+        owner, items
+    )
     found = {}
     for chunk in chunks(owner_ids):
         for row in connection.execute(statement.where(owner.c.id.in_(chunk))):

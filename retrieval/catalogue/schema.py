@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# `revision` counts committed changes; `items`, `photos` and `texts` hold the last id given out.
+# `revision` counts committed changes; `items`, `photos`, `texts` and `ledger` hold the last id given out.
 counters = Table(
     "counters",
     metadata,

@@ -19,7 +19,8 @@ class Neighbours:
     """The answer of an index to a batch of queries.
 
     scores: float32 [queries, k], cosine similarity, best first, -inf where there are fewer than k.
-    ids: int64 [queries, k]; NO_ID where there are fewer than k. Equal scores stand in ascending order of id.
+    ids: int64 [queries, k]; NO_ID where there are fewer than k. Equal scores stand in ascending order of id; of those
+    equal to the k-th score an index may return any.
     """
 
     scores: FloatArray

@@ -47,7 +47,7 @@ def _candidates(scores: FloatArray, ids: IdArray, k: int) -> Neighbours:
     if scores.shape[1] <= k:
         return best(scores, np.broadcast_to(ids, scores.shape), k)
     kth = -np.partition(-scores, k - 1, axis=1)[:, k - 1]
-    width = int((scores >= kth[:, None]).sum(axis=1).max())
+    width = int((scores >= kth[:, None]).sum(axis=1).max(initial=k))
     columns = np.argpartition(-scores, width - 1, axis=1)[:, :width]
     return best(np.take_along_axis(scores, columns, 1), ids[columns], k)
 

@@ -10,12 +10,9 @@ import numpy.typing as npt
 
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import StorageError
-from retrieval.index.base import IdArray, IdMask, Neighbours, best
+from retrieval.index.base import NO_ID, IdArray, IdMask, Neighbours, best
 from retrieval.index.exact import ExactIndex
-from retrieval.index.ladder import Rung
-
-# One thread per search: requests run side by side, and two OpenMP threads on a busy core were 25 times slower.
-faiss.omp_set_num_threads(1)
+from retrieval.index.ladder import OVERFETCH, Rung
 
 TRAIN_PER_LIST = 64  # k-means is good from about 40 points per centroid on; more costs time, not recall
 TARGET_RECALL = 0.98
@@ -45,21 +42,32 @@ class FaissIndex:
         k_here = min(k, len(self))
         if k_here == 0:
             return best(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64), k)
+        # One thread per search: requests run side by side, and two OpenMP threads on a busy core were 25 times slower.
+        # Set here because OpenMP keeps this number for each calling thread.
+        faiss.omp_set_num_threads(1)
         options: dict[str, Any] = {}
         if allowed is not None:
             packed = allowed.packed
             options["sel"] = faiss.IDSelectorBitmap(len(packed), faiss.swig_ptr(packed))
+        queries = np.ascontiguousarray(queries, np.float32)
         if self._inverted is None:
-            params = faiss.SearchParameters(**options)
-        else:
-            params = faiss.SearchParametersIVF(**options, nprobe=self._inverted.nprobe)  # type: ignore[call-arg]
-        scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k_here, params=params)
-        return best(scores, ids, k)
+            scores, ids = self._index.search(queries, k_here, params=faiss.SearchParameters(**options))
+            return best(scores, ids, k)
+        nprobe = self.nprobe
+        while True:
+            params = faiss.SearchParametersIVF(**options, nprobe=nprobe)  # type: ignore[call-arg]
+            scores, ids = self._index.search(queries, k_here, params=params)
+            # The lists visited may hold fewer than k permitted rows (a large k, a narrow mask): then visit more.
+            if nprobe >= self._inverted.nlist or (ids != NO_ID).all():
+                return best(scores, ids, k)
+            nprobe = min(4 * nprobe, self._inverted.nlist)
 
     def save(self, path: Path) -> None:
         try:
-            faiss.write_index(self._index, str(path))
-        except RuntimeError as error:
+            # Through our own file: FAISS only prints a refusal that comes when it closes its own, as on a full disk.
+            with path.open("wb") as file:
+                faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
+        except OSError as error:
             raise StorageError(
                 f"could not write the index file {path}: the disk is full or read-only",
                 hint="free some space and run the same command again; the catalogue itself is intact",
@@ -118,7 +126,7 @@ def tune(index: FaissIndex, queries: FloatArray, oracle: ExactIndex, k: int = 10
     truth = oracle.search(queries, k).ids
     inverted.nprobe = 1
     while True:
-        found = index.search(queries, k * 4).ids
+        found = index.search(queries, k * OVERFETCH).ids
         recall = float(np.mean([len(np.intersect1d(t, f)) / k for t, f in zip(truth, found, strict=True)]))
         if recall >= TARGET_RECALL or inverted.nprobe >= inverted.nlist:
             return recall

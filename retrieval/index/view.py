@@ -14,10 +14,7 @@ from retrieval.encoders.base import FloatArray
 from retrieval.index.base import NO_ID, IdArray, IdMask, Neighbours, VectorIndex, best
 from retrieval.index.exact import ExactIndex, merged
 from retrieval.index.generations import load_verified
-
-# An approximate base gives 4k candidates, which are scored again with the stored vectors: then every score in an
-# answer is a true cosine, and nprobe is tuned for the recall among these candidates.
-OVERFETCH = 4
+from retrieval.index.ladder import OVERFETCH
 
 VectorFetch = Callable[[list[int]], tuple[IdArray, npt.NDArray[np.float16]]]
 
@@ -117,11 +114,11 @@ def _scored_again(vectors: FloatArray, candidates: IdArray, k: int, fetch: Vecto
     wanted = np.unique(candidates[candidates != NO_ID])
     ids, stored = fetch(wanted.tolist())
     scores = np.full(candidates.shape, -np.inf, dtype=np.float32)
-    if len(ids):
-        position = np.clip(np.searchsorted(ids, candidates), 0, len(ids) - 1)
-        found = ids[position] == candidates
-        rows = stored.astype(np.float32)
-        for query in range(len(vectors)):
-            scores[query, found[query]] = rows[position[query, found[query]]] @ vectors[query]
-        candidates = np.where(found, candidates, NO_ID)
-    return best(scores, candidates, k)
+    if not len(ids):
+        return best(scores, np.full_like(candidates, NO_ID), k)
+    position = np.clip(np.searchsorted(ids, candidates), 0, len(ids) - 1)
+    found = ids[position] == candidates
+    rows = stored.astype(np.float32)
+    for query in range(len(vectors)):
+        scores[query, found[query]] = rows[position[query, found[query]]] @ vectors[query]
+    return best(scores, np.where(found, candidates, NO_ID), k)

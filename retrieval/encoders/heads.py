@@ -1,0 +1,137 @@
+"""Projection heads: from the features of a frozen tower to a unit vector in the joint space. NumPy only."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.errors import EncoderError, WeightsUnavailable
+
+FORMAT = "catalens-heads-1"
+_REINSTALL = "Reinstall Catalens, or train the heads again."
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear map plus a one-layer MLP, on standardised features:
+
+        z = (x - mean) * scale
+        y = z @ linear + bias + relu(z @ hidden + hidden_bias) @ output,   divided by its length
+
+    The linear path alone already aligns two good towers; the MLP bends what is left. float32, C order:
+    mean, scale [n_features]; linear [n_features, dimension]; bias [dimension]; hidden [n_features, width];
+    hidden_bias [width]; output [width, dimension].
+    """
+
+    mean: FloatArray
+    scale: FloatArray
+    linear: FloatArray
+    bias: FloatArray
+    hidden: FloatArray
+    hidden_bias: FloatArray
+    output: FloatArray
+
+    @property
+    def n_features(self) -> int:
+        """Of the tower that the head takes."""
+        return int(self.linear.shape[0])
+
+    @property
+    def dimension(self) -> int:
+        """Of the joint space."""
+        return int(self.linear.shape[1])
+
+    def apply(self, features: FloatArray) -> FloatArray:
+        """float32 [n, n_features] -> float32 unit vectors [n, dimension]; n may be 0."""
+        z = (features - self.mean) * self.scale
+        bent = np.maximum(z @ self.hidden + self.hidden_bias, 0)
+        return unit_rows(z @ self.linear + self.bias + bent @ self.output)
+
+
+@dataclass(frozen=True)
+class Heads:
+    """A trained pair, as one file holds it.
+
+    towers: hex SHA-256 over the towers' weights that the pair was trained on; it fits no others.
+    sha256: hex SHA-256 of the file.
+    """
+
+    image: Head
+    text: Head
+    towers: str
+    sha256: str
+
+
+def save_heads(path: Path, *, image: Head, text: Head, towers: str) -> str:
+    """Write a pair as float16 safetensors, half the size for vectors within 1e-3; returns the file's SHA-256."""
+    from safetensors.numpy import save
+
+    tensors = {
+        f"{side}.{field.name}": np.ascontiguousarray(getattr(head, field.name), dtype=np.float16)
+        for side, head in (("image", image), ("text", text))
+        for field in fields(Head)
+    }
+    data = save(tensors, metadata={"format": FORMAT, "towers": towers})
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def load_heads(path: Path, *, sha256: str | None = None) -> Heads:
+    """Read a pair.
+
+    sha256: what the file must hash to; None takes any (a pair trained by the user).
+
+    Raises WeightsUnavailable if the file cannot be read, EncoderError if its hash is another, it is no heads
+    file, or its shapes do not fit together.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise WeightsUnavailable(f"cannot read the heads {path}: {error.strerror}", hint=_REINSTALL) from error
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise EncoderError(
+            f"the heads {path} were changed: SHA-256 {found[:12]}… instead of {sha256[:12]}…", hint=_REINSTALL
+        )
+    tensors, metadata = _parse(data, path)
+    image, text = _head(tensors, "image", path), _head(tensors, "text", path)
+    if image.dimension != text.dimension:
+        raise EncoderError(
+            f"the heads in {path} end in spaces of {image.dimension} and {text.dimension} dimensions",
+            hint=_REINSTALL,
+        )
+    return Heads(image=image, text=text, towers=metadata["towers"], sha256=found)
+
+
+def _parse(data: bytes, path: Path) -> tuple[Mapping[str, FloatArray], Mapping[str, str]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        tensors = {name: tensor.astype(np.float32) for name, tensor in load(data).items()}
+        # `load` gives tensors only. The header is JSON behind its length in 8 bytes, little-endian.
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (SafetensorError, ValueError) as error:
+        raise EncoderError(f"{path} is not a safetensors file: {error}", hint=_REINSTALL) from error
+    metadata = header.get("__metadata__", {})
+    if metadata.get("format") != FORMAT or "towers" not in metadata:
+        raise EncoderError(f"{path} holds no Catalens heads of format {FORMAT}", hint=_REINSTALL)
+    return tensors, metadata
+
+
+def _head(tensors: Mapping[str, FloatArray], side: str, path: Path) -> Head:
+    try:
+        head = Head(**{field.name: tensors[f"{side}.{field.name}"] for field in fields(Head)})
+    except KeyError as error:
+        raise EncoderError(f"the heads {path} lack the tensor {error}", hint=_REINSTALL) from error
+    shapes = [getattr(head, field.name).shape for field in fields(Head)]
+    n_features, dimension, width = head.mean.size, head.bias.size, head.hidden_bias.size
+    fitting = [(n_features,), (n_features,), (n_features, dimension), (dimension,)]
+    fitting += [(n_features, width), (width,), (width, dimension)]
+    if shapes != fitting:
+        raise EncoderError(f"the {side} head in {path} has shapes that do not fit: {shapes}", hint=_REINSTALL)
+    return head

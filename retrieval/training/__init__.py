@@ -1,0 +1,1 @@
+"""Training of heads on cached tower features. Imported only by recipes; nothing here runs for a query."""

@@ -1,0 +1,216 @@
+"""A query's whole way through a real collection, with colours for an answer key."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from indexer.sources.base import SourceItem
+from retrieval.collection import Collection
+from retrieval.errors import CollectionNotFound, FingerprintMismatch, ImageError, QueryError
+from retrieval.search import MAX_K, MAX_WORDS, Answer, Searcher
+from tests.fakes import COLOURS, ColourEncoder
+from tests.listed import NoiseEncoder, fill, paint, worded
+
+
+def ids(answer: Answer) -> list[str]:
+    return [hit.item_id for hit in answer.hits]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One photo of each colour. The title says the colour, except that of the black item, which says "yellow"."""
+    folder = tmp_path_factory.mktemp("shop")
+    items = []
+    for name, colour in COLOURS.items():
+        photo = paint(folder / f"{name}.png", colour)
+        title = "yellow" if name == "black" else name
+        items.append(SourceItem(f"sku-{name}", title, (photo,), attributes={"price": len(name), "tags": ["a"]}))
+    fill(folder / "collection", items, ColourEncoder())
+    return folder
+
+
+@pytest.fixture
+def searcher(shop: Path) -> Iterator[Searcher]:
+    with Searcher.open(shop / "collection", ColourEncoder()) as opened:
+        yield opened
+
+
+class TestDirections:
+    @pytest.mark.parametrize("name", COLOURS)
+    def test_text_to_image(self, searcher: Searcher, name: str) -> None:
+        answer = searcher.search(name)
+        assert answer.hits[0].item_id == f"sku-{name}"
+        assert answer.hits[0].score == pytest.approx(1, abs=1e-3)
+
+    def test_the_whole_ranking_is_the_encoders(self, searcher: Searcher) -> None:
+        encoder = ColourEncoder()
+        titles = list(COLOURS)
+        cosines = encoder.encode_texts(titles) @ encoder.encode_texts(["dark orange"])[0]
+        hits = searcher.search("dark orange", k=len(titles)).hits
+        assert [hit.item_id for hit in hits] == [f"sku-{titles[i]}" for i in np.argsort(-cosines)]
+        assert [hit.rank for hit in hits] == list(range(1, len(titles) + 1))
+        assert [hit.score for hit in hits] == pytest.approx(sorted(cosines.tolist(), reverse=True), abs=1e-3)
+
+    def test_image_to_image_from_a_file_bytes_or_a_picture(self, searcher: Searcher, shop: Path) -> None:
+        photo = shop / "blue.png"
+        for image in (photo, photo.read_bytes(), Image.open(photo)):
+            hit = searcher.search(image=image).hits[0]
+            assert hit.item_id == "sku-blue"
+            assert hit.score == pytest.approx(1, abs=1e-3)
+            assert hit.photo == str(photo)
+            assert hit.matched_text is None
+
+    def test_image_to_text_finds_what_is_said_not_what_is_shown(self, searcher: Searcher, shop: Path) -> None:
+        answer = searcher.search(image=shop / "yellow.png", by="text", k=2)
+        assert sorted(ids(answer)) == ["sku-black", "sku-yellow"]
+        assert [hit.matched_text for hit in answer.hits] == ["yellow", "yellow"]
+        assert {hit.photo for hit in answer.hits} == {str(shop / "black.png"), str(shop / "yellow.png")}
+
+    def test_text_to_text(self, searcher: Searcher) -> None:
+        assert sorted(ids(searcher.search("yellow", by="text", k=2))) == ["sku-black", "sku-yellow"]
+
+    def test_words_and_a_picture_meet_in_the_middle(self, searcher: Searcher, shop: Path) -> None:
+        assert ids(searcher.search("red", image=shop / "yellow.png", k=1)) == ["sku-orange"]
+
+    def test_a_hit_carries_its_row(self, searcher: Searcher) -> None:
+        hit = searcher.search("red").hits[0]
+        assert (hit.title, hit.attributes) == ("red", {"price": 3, "tags": ["a"]})
+
+    def test_the_answer_states_the_query(self, searcher: Searcher, shop: Path) -> None:
+        answer = searcher.search("red", image=shop / "red.png", k=3)
+        assert answer.query == {"words": "red", "image": str(shop / "red.png"), "by": "image", "k": 3}
+        assert searcher.search(image=b"".join([(shop / "red.png").read_bytes()])).query["image"] == "(picture)"
+        assert answer.took_ms > 0
+
+
+class TestItemsWithSeveralPhotos:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        """One item with 30 reddish photos and a blue one, three items with one photo, one with none."""
+        reds = tuple(paint(tmp_path / f"red {n}.png", (220 - n, 20, 20)) for n in range(30))
+        blue = paint(tmp_path / "blue.png", COLOURS["blue"])
+        items = [
+            SourceItem("many", "green white", (*reds[:15], blue, *reds[15:]), texts={"note": "cyan", "old": "cyan"})
+        ]
+        items += [
+            SourceItem(name, name, (paint(tmp_path / f"{name}.png", COLOURS[name]),)) for name in ("red", "orange")
+        ]
+        items += [SourceItem("purple", "purple", (paint(tmp_path / "purple.png", COLOURS["purple"]),))]
+        items += worded("white")
+        fill(tmp_path / "collection", items, ColourEncoder())
+        return tmp_path
+
+    def test_count_once_and_show_the_photo_that_won(self, folder: Path) -> None:
+        with Searcher.open(folder / "collection", ColourEncoder()) as searcher:
+            answer = searcher.search("red", k=3)
+            assert sorted(ids(answer))[0] == "many"
+            assert len(set(ids(answer))) == 3, "30 red photos of one item leave room for others"
+            blue = searcher.search("blue", k=1).hits[0]
+            assert (blue.item_id, blue.photo) == ("many", str(folder / "blue.png"))
+
+    @pytest.mark.parametrize("k", [4, 5, 100, MAX_K])
+    def test_k_beyond_the_collection_gives_all_that_have_a_photo(self, folder: Path, k: int) -> None:
+        with Searcher.open(folder / "collection", ColourEncoder()) as searcher:
+            hits = searcher.search("red", k=k).hits
+            assert sorted(hit.item_id for hit in hits) == ["many", "orange", "purple", "red"]
+            assert [hit.rank for hit in hits] == [1, 2, 3, 4]
+            assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+    def test_by_text_the_best_text_wins_and_an_item_needs_no_photo(self, folder: Path) -> None:
+        with Searcher.open(folder / "collection", ColourEncoder()) as searcher:
+            cyan = searcher.search("cyan", by="text").hits
+            assert (cyan[0].item_id, cyan[0].matched_text) == ("many", "cyan")
+            assert cyan[0].photo == str(folder / "red 0.png"), "the item's first photo"
+            assert len(cyan) == 5
+            white = searcher.search("white", by="text").hits[0]
+            assert (white.item_id, white.photo) == ("white", None)
+
+
+class TestBadQueries:
+    @pytest.mark.parametrize("words", [None, "", " ", "\t\n  ", "\u3000"])
+    def test_nothing_asked(self, searcher: Searcher, words: str | None) -> None:
+        with pytest.raises(QueryError, match="nothing to search for") as caught:
+            searcher.search(words)
+        assert "words" in caught.value.hint
+
+    def test_blank_words_beside_a_picture_are_no_words(self, searcher: Searcher, shop: Path) -> None:
+        answer = searcher.search("  ", image=shop / "green.png")
+        assert answer.hits[0].item_id == "sku-green"
+        assert answer.query["words"] is None
+
+    def test_too_many_characters(self, searcher: Searcher) -> None:
+        with pytest.raises(QueryError, match="10,000 characters; at most 2,000") as caught:
+            searcher.search("x" * 10_000)
+        assert caught.value.hint
+        assert searcher.search(("red " * 600)[:MAX_WORDS]).hits[0].item_id == "sku-red"
+
+    @pytest.mark.parametrize("k", [0, -1, MAX_K + 1, 1_000_000])
+    def test_k_out_of_range(self, searcher: Searcher, k: int) -> None:
+        with pytest.raises(QueryError, match=f"k is {k:,}; it must be between 1 and 10,000"):
+            searcher.search("red", k=k)
+
+    def test_pictures_that_cannot_be_read(self, searcher: Searcher, tmp_path: Path) -> None:
+        (tmp_path / "notes.png").write_text("not a picture at all")
+        for image in (tmp_path / "notes.png", tmp_path / "missing.png", tmp_path, b"", b"\x89PNG\r\n\x1a\nrubbish"):
+            with pytest.raises(ImageError):
+                searcher.search("red", image=image)
+
+    def test_a_picture_of_another_mode(self, searcher: Searcher) -> None:
+        grey = Image.new("L", (5, 7), 250)
+        assert searcher.search(image=grey).hits[0].item_id == "sku-white"
+        buffer = io.BytesIO()
+        grey.save(buffer, "PNG")
+        assert searcher.search(image=buffer.getvalue()).hits[0].item_id == "sku-white"
+
+    def test_an_opened_picture_counts_as_its_bytes_do(self, searcher: Searcher) -> None:
+        see_through = Image.new("RGBA", (5, 7), (5, 5, 5, 0))
+        assert searcher.search(image=see_through).hits[0].item_id == "sku-white"
+
+    def test_another_encoder_names_both_sides(self, shop: Path) -> None:
+        other = ColourEncoder(name="other", version="2")
+        with pytest.raises(FingerprintMismatch) as caught:
+            Searcher.open(shop / "collection", other)
+        for part in ("colour", "other", ColourEncoder().spec.fingerprint, other.spec.fingerprint):
+            assert part in str(caught.value)
+        assert caught.value.hint
+
+    def test_the_same_weights_under_another_name_are_welcome(self, shop: Path) -> None:
+        with Searcher.open(shop / "collection", ColourEncoder(name="alias")) as searcher:
+            assert searcher.search("red").hits
+
+    def test_no_collection(self, tmp_path: Path) -> None:
+        with pytest.raises(CollectionNotFound):
+            Searcher.open(tmp_path / "none", ColourEncoder())
+
+
+class TestWhileTheCollectionChanges:
+    def test_items_deleted_between_the_search_and_its_rows_make_room_for_others(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        encoder = NoiseEncoder()
+        fill(tmp_path, worded("one", "two", "three", "four", "five"))
+        with Searcher.open(tmp_path, encoder) as searcher:
+            old = searcher.collection.view()
+            fill(tmp_path, worded("three", "four", "five"))
+            monkeypatch.setattr(Collection, "view", lambda _: old)
+            hits = searcher.search("two", by="text", k=3).hits
+            assert sorted(hit.item_id for hit in hits) == ["five", "four", "three"]
+            assert [hit.rank for hit in hits] == [1, 2, 3]
+
+    def test_an_add_and_a_delete_are_visible_to_the_next_search(self, tmp_path: Path) -> None:
+        fill(tmp_path, worded("one", "two"))
+        with Searcher.open(tmp_path, NoiseEncoder()) as searcher:
+            assert ids(searcher.search("two", by="text"))[0] == "two"
+            fill(tmp_path, worded("one", "three"))
+            assert ids(searcher.search("three", by="text"))[0] == "three"
+            assert "two" not in ids(searcher.search("two", by="text"))
+
+    def test_an_empty_collection_has_no_hits(self, tmp_path: Path) -> None:
+        fill(tmp_path, [])
+        with Searcher.open(tmp_path, NoiseEncoder()) as searcher:
+            assert searcher.search("red").hits == ()
+            assert searcher.search("red", by="text", k=MAX_K).hits == ()
