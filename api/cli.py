@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help: rich would double the time of `catalens --help` (0.16 s of CPU instead of 0.34)
+    rich_markup_mode=None,  # rich would double what `catalens --help` takes: 0.34 s of CPU instead of 0.16
 )
 
 CollectionOption = Annotated[

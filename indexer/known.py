@@ -4,11 +4,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
 
 from indexer.plan import FileStamp, KnownFile, KnownItem, KnownPhoto
 from retrieval.catalogue.queries import chunks
 from retrieval.catalogue.schema import items, ledger, photo_embeddings, photos, sources, texts
+
+MAX_COPIES = 8
 
 
 def known_files(connection: Connection, source_id: int, names: Sequence[str]) -> dict[tuple[str, str], KnownFile]:
@@ -60,10 +62,16 @@ def known_items(connection: Connection, names: Sequence[str]) -> dict[str, Known
 
 
 def known_contents(connection: Connection, hashes: Sequence[str]) -> dict[str, list[KnownPhoto]]:
-    """Stored photos with these content hashes, with their vectors and the ledger entries that brought them."""
+    """Stored photos with these content hashes, with their vectors and the ledger entries that brought them.
+
+    At most MAX_COPIES of each: one is enough to copy its vector, and a catalogue may show one placeholder everywhere.
+    """
+    place = func.row_number().over(partition_by=photos.c.content_hash, order_by=photos.c.id).label("place")
+    copies = select(photos.c.id, place).where(photos.c.content_hash.in_(bindparam("hashes", expanding=True))).subquery()
     statement = (
         select(*_photo_columns(), photo_embeddings.c.vector, sources.c.kind, ledger.c.id)
-        .join_from(photos, items)
+        .join_from(photos, copies, copies.c.id == photos.c.id)
+        .join(items)
         .join(photo_embeddings, photo_embeddings.c.owner_id == photos.c.id)
         .join(sources, sources.c.id == items.c.source_id)
         .outerjoin(
@@ -74,10 +82,12 @@ def known_contents(connection: Connection, hashes: Sequence[str]) -> dict[str, l
                 ledger.c.path == photos.c.path,
             ),
         )
+        .where(copies.c.place <= MAX_COPIES)
     )
     found: dict[str, list[KnownPhoto]] = defaultdict(list)
-    for row in _each(connection, statement, photos.c.content_hash, hashes):
-        found[row.content_hash].append(KnownPhoto(*row))
+    for chunk in chunks(hashes):
+        for row in connection.execute(statement, {"hashes": list(chunk)}):
+            found[row.content_hash].append(KnownPhoto(*row))
     return found
 
 

@@ -48,7 +48,7 @@ class Decoded:
 
 @dataclass
 class _Working:
-    """An item on its way through the encoder. pending: photos decoded but not encoded; ended: all were decoded."""
+    """An item on its way through the encoder. pending: photos without a result; ended: its last photo was decoded."""
 
     plan: ItemPlan
     encoded: dict[str, EncodedPhoto] = field(default_factory=dict)
@@ -131,6 +131,8 @@ class _SourceRun:
         self.rejected: list[tuple[str, str]] = []
         self.working: list[_Working] = []
         self.waiting: list[tuple[_Working, PhotoPlan, Decoded]] = []
+        # Photos on their way to the encoder by content, with others of the same bytes that wait for their result.
+        self.twins: dict[str, list[tuple[_Working, PhotoPlan]]] = {}
 
     def run(self) -> None:
         # Closed at once when the run is stopped: Ctrl-C must not wait for a window of photos that nobody wants now.
@@ -146,10 +148,9 @@ class _SourceRun:
             item.ended = True
             self.working.append(item)
         elif isinstance(decoded, Decoded):
-            item.pending += 1
             self.waiting.append((item, photo, decoded))
         else:
-            item.failures[photo.path] = str(decoded)
+            self._settle(item, photo, str(decoded))
         if len(self.waiting) >= BATCH:
             self._encode()
             self._store()
@@ -169,7 +170,13 @@ class _SourceRun:
                 self._count(FinishedItem(plan))
                 continue
             for photo in plan.photos:
-                if photo.action is Action.ENCODE:
+                if photo.action is not Action.ENCODE:
+                    continue
+                item.pending += 1
+                if photo.content_hash in self.twins:
+                    self.twins[photo.content_hash].append((item, photo))
+                else:
+                    self.twins[photo.content_hash] = []
                     yield item, photo
             yield item, None
 
@@ -209,13 +216,20 @@ class _SourceRun:
             return
         vectors = self.encoder.encode_images(np.stack([decoded.pixels for _, _, decoded in self.waiting]))
         for (item, photo, decoded), vector in zip(self.waiting, vectors, strict=True):
-            item.pending -= 1
-            if np.isfinite(vector).all():
-                item.encoded[photo.path] = EncodedPhoto(decoded.width, decoded.height, _as_stored(vector))
-            else:
-                item.failures[photo.path] = "the model gave no usable vector"
+            usable = bool(np.isfinite(vector).all())
+            encoded = EncodedPhoto(decoded.width, decoded.height, _as_stored(vector)) if usable else None
+            self._settle(item, photo, encoded or "the model gave no usable vector")
         self.summary.embedded += len(vectors)
         self.waiting.clear()
+
+    def _settle(self, item: _Working, photo: PhotoPlan, result: EncodedPhoto | str) -> None:
+        """Give the result, or why there is none, to a photo and to those with the same bytes."""
+        for one, twin in [(item, photo), *self.twins.pop(photo.content_hash)]:
+            one.pending -= 1
+            if isinstance(result, EncodedPhoto):
+                one.encoded[twin.path] = result
+            else:
+                one.failures[twin.path] = result
 
     def _store(self) -> None:
         finished = [FinishedItem(item.plan, item.encoded, item.failures) for item in self.working if item.ready]

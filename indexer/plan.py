@@ -294,32 +294,36 @@ class Planner:
                 replaces=None,
             )
         same = known.contents.get(failed.content_hash, ())
-        old = None if before else self._old_place(same, target)
+        old = None if before else self._old_place(same, target, failed.content_hash)
         if old is not None:
             self.claimed.add(old.photo_id)
+            old_entry = known.files.get((old.item_id, old.path))
+            old_ledger_id = old_entry.ledger_id if old_entry else old.ledger_id
             return replace(
                 failed,
                 action=Action.MOVE,
                 outcome=Outcome.RENAMED,
                 photo_id=old.photo_id,
                 copy_of=old,
-                ledger_id=failed.ledger_id or old.ledger_id,
+                ledger_id=failed.ledger_id or old_ledger_id,
             )
         outcome = Outcome.CHANGED if before else Outcome.NEW
         if same:
             return replace(failed, action=Action.COPY, outcome=outcome, copy_of=same[0])
         return replace(failed, action=Action.ENCODE, outcome=outcome)
 
-    def _old_place(self, same: Sequence[KnownPhoto], target: _Target) -> KnownPhoto | None:
+    def _old_place(self, same: Sequence[KnownPhoto], target: _Target, content_hash: str) -> KnownPhoto | None:
         """Of the stored photos with the same bytes, the one that is this photo under its old name."""
-        for other in same:
-            if other.photo_id in self.claimed:
-                continue
-            if target.stored is not None:
-                if other.item_key == target.stored.item_key and other.path not in target.listed:
-                    return other
-            elif self.kind == "folder" and other.source_kind == "folder" and not self.file_exists(other.path):
-                return other  # in a folder the path is the id, so that a renamed photo comes with a new id
+        if target.stored is not None:
+            own = target.stored.photos.values()
+            candidates = [other for other in own if other.content_hash == content_hash]
+            return next((o for o in candidates if o.photo_id not in self.claimed and o.path not in target.listed), None)
+        if self.kind != "folder":
+            return None
+        for other in same:  # in a folder the path is the id, so that a renamed photo comes with a new id
+            free = other.photo_id not in self.claimed and other.source_kind == "folder"
+            if free and not self.file_exists(other.path):
+                return other
         return None
 
 

@@ -600,6 +600,23 @@ def test_progress_reaches_its_total_and_never_falls(folder: Shop) -> None:
     assert (done[-1], seen[0].total) == (4, 4)
 
 
+def test_equal_bytes_are_encoded_once(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    first = paint(shop.photos / "a.png", "red")
+    for name in ("b.png", "c.png", "d.png"):
+        shutil.copy(first, shop.photos / name)
+    assert shop.index() == {**NOTHING, "new": 4, "embedded": 1, "embedded_texts": 4}
+    assert shop.encoder.images_encoded == 1
+    assert sorted(shop.search("red")) == ["a.png", "b.png", "c.png", "d.png"]
+    (shop.photos / "bad.png").write_bytes(first.read_bytes()[:60])
+    shutil.copy(shop.photos / "bad.png", shop.photos / "bad too.png")
+    assert shop.index() == {**NOTHING, "unchanged": 4, "failed": 2}
+
+
+def test_a_source_named_in_two_ways_is_one_source(folder: Shop) -> None:
+    assert folder.index(folder.photos / ".." / "photos") == {**NOTHING, "unchanged": 3}
+
+
 def test_search_is_the_same_before_and_after_compaction(folder: Shop) -> None:
     paint(folder.photos / "yellow.png", "yellow")
     folder.index()

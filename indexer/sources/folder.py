@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.sources.base import Rejected, SourceItem
-from indexer.sources.names import is_unicode, title_from_file_name
+from indexer.sources.names import is_unicode, one_spelling, title_from_file_name
 from retrieval.errors import SourceError
 from retrieval.images import SUFFIXES
 
@@ -32,7 +32,7 @@ class FolderSource:
 
     def __init__(self, path: Path) -> None:
         """Raises SourceError if the folder cannot be listed or holds nothing to report, at any depth."""
-        self.location = path.absolute()
+        self.location = one_spelling(path)
         try:
             os.scandir(self.location).close()
         except OSError as error:

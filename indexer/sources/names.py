@@ -1,9 +1,15 @@
-"""File names: whether one can be stored, and the words it is made of."""
+"""File names: their one spelling, whether they can be stored, and the words they are made of."""
 
+import os
 import re
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 _JOINTS = re.compile(r"[\s_+-]+")
+
+
+def one_spelling(path: Path) -> Path:
+    """The path as absolute, without `..`: one source must not count as two because it was named in two ways."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 (absolute() keeps `..`, resolve() follows links)
 
 
 def title_from_file_name(path: str) -> str:

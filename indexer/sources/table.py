@@ -7,7 +7,7 @@ from typing import Any
 
 from indexer.sources.base import Rejected, SourceItem
 from indexer.sources.columns import map_columns
-from indexer.sources.names import title_from_file_name
+from indexer.sources.names import one_spelling, title_from_file_name
 from indexer.sources.photos import PhotoFinder, RefusedPhoto
 from indexer.sources.rows import RowReader
 from indexer.sources.values import as_prose, as_text, facets
@@ -51,7 +51,7 @@ class TableSource:
         title_column: str | None = None,
     ) -> None:
         """Raises SourceError for a column given that does not exist, or if no column names photos."""
-        self.location = path.absolute()
+        self.location = one_spelling(path)
         self._reader = reader
         self._finder = PhotoFinder(self.location.parent, images_dir)
         self.columns = map_columns(

@@ -69,7 +69,7 @@ class EfficientNetLite2:
         import torch
 
         with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
+            batch = torch.tensor(pixels).permute(0, 3, 1, 2).float()
             batch = batch.div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
             pooled = self._model.forward_head(self._model.forward_features(batch), pre_logits=True)
             probabilities = self._model.classifier(pooled).softmax(dim=1)
