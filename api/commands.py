@@ -62,8 +62,9 @@ def index(
 
 def search(words: str, image: Path | None, k: int, by: str, collection: Path, *, as_json: bool) -> None:
     """Search and print the hits."""
-    from retrieval.search import Searcher
+    from retrieval.search import Searcher, checked
 
+    checked(words, image, k)  # a query that cannot be answered is said so before a model is loaded
     if by not in ("image", "text"):
         raise QueryError(f"--by is '{by}'", hint="use --by image or --by text")
     with Searcher.open(collection) as searcher:

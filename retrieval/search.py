@@ -80,7 +80,7 @@ class Searcher:
         titles and texts (text_to_text, image_to_text). An item counts once, with its best photo or text.
         Raises QueryError for an empty or oversized query or k, ImageError for a picture that cannot be read.
         """
-        query = _checked(words, image, k)
+        query = checked(words, image, k)
         words = query["words"]
         started = perf_counter()
         vector = self._encode(words, image)
@@ -119,8 +119,8 @@ class Searcher:
         )
 
 
-def _checked(words: str | None, image: ImageQuery | None, k: int) -> dict[str, Any]:
-    """The query as JSON values, or a QueryError."""
+def checked(words: str | None, image: ImageQuery | None, k: int) -> dict[str, Any]:
+    """The query as JSON values. Raises QueryError when there is nothing to ask, too much, or k is out of range."""
     if words is not None and not words.strip():
         words = None
     if words is None and image is None:
