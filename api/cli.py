@@ -3,7 +3,6 @@
 Everything heavier than the parser is imported inside the command that needs it, so that `catalens --help` is quick.
 """
 
-import io
 import os
 import sys
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Annotated
 
 import typer
 
+from api import evaluation_cli
+
 app = typer.Typer(
     name="catalens",
-    help="Find pictures by words and words by pictures.",
     epilog="Start with:  catalens index PHOTO-FOLDER  and then  catalens search red shoes",
     no_args_is_help=True,
     add_completion=False,
@@ -29,7 +29,24 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 DEFAULT_COLLECTION = Path(".catalens")
 
 
-@app.command()
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"catalens {version('catalens')}")
+        raise typer.Exit
+
+
+@app.callback()
+def catalens(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find pictures by words and words by pictures."""
+
+
+@app.command(short_help="Index folders or catalogue files, or bring them up to date.")
 def index(
     sources: Annotated[list[Path], typer.Argument(help="Folders of photos, or CSV, TSV, JSON lines or Parquet files.")],
     collection: CollectionOption = DEFAULT_COLLECTION,
@@ -42,17 +59,34 @@ def index(
     id_column: Annotated[str | None, typer.Option(help="Column with the item's id; otherwise guessed.")] = None,
     image_column: Annotated[str | None, typer.Option(help="Column with the photo paths; otherwise guessed.")] = None,
     title_column: Annotated[str | None, typer.Option(help="Column with the title; otherwise guessed.")] = None,
-    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse photos with more pixels than this.")] = 40_000_000,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Refuse photos with more pixels than this; otherwise 40 million.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also read the files again that failed three times.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Index folders or catalogue files, or bring them up to date: only what changed is encoded again."""
     from api import commands
 
     columns = {"id_column": id_column, "image_column": image_column, "title_column": title_column}
-    commands.index(sources, collection, model, images_dir, columns, max_pixels, as_json=json)
+    limits = {"max_pixels": max_pixels, "retry_failed": retry_failed}
+    commands.index(sources, collection, model, images_dir, columns, limits, as_json=json)
 
 
-@app.command()
+@app.command(short_help="Take a source out of a collection.")
+def forget(
+    source: Annotated[Path, typer.Argument(help="The folder or catalogue file, as catalens status names it.")],
+    collection: CollectionOption = DEFAULT_COLLECTION,
+) -> None:
+    """Take a source out of a collection, with all that came from it. No file of yours is touched."""
+    from api import commands
+
+    commands.forget(source, collection)
+
+
+@app.command(short_help="Search by words, by a picture, or by both.")
 def search(
     words: Annotated[list[str] | None, typer.Argument(help="What the photo shows, in your own words.")] = None,
     image: Annotated[Path | None, typer.Option(help="Search by this picture, alone or together with words.")] = None,
@@ -63,13 +97,13 @@ def search(
     collection: CollectionOption = DEFAULT_COLLECTION,
     json: JsonOption = False,
 ) -> None:
-    """Search a collection by words, by a picture, or by both. Piped output is tab-separated."""
+    """Search a collection by words, by a picture, or by both. Piped output is tab-separated, tabs inside as \\t."""
     from api import commands
 
     commands.search(" ".join(words or []), image, k, by, collection, as_json=json)
 
 
-@app.command()
+@app.command(short_help="Say what a collection holds, and what failed and why.")
 def status(collection: CollectionOption = DEFAULT_COLLECTION, json: JsonOption = False) -> None:
     """Say what a collection holds, what failed and why, and how its index stands."""
     from api import commands
@@ -77,7 +111,7 @@ def status(collection: CollectionOption = DEFAULT_COLLECTION, json: JsonOption =
     commands.status(collection, as_json=json)
 
 
-@app.command()
+@app.command(short_help="List the encoders and what each is good for.")
 def models(json: JsonOption = False) -> None:
     """List the encoders: what each is good for, and whether its weights are on this machine."""
     from api import commands
@@ -85,7 +119,7 @@ def models(json: JsonOption = False) -> None:
     commands.models(as_json=json)
 
 
-@app.command()
+@app.command(short_help="The whole thing on a real catalogue of 54 products.")
 def demo(
     folder: Annotated[
         Path, typer.Argument(help="Where the catalogue, the collection and the contact sheet go.")
@@ -97,13 +131,16 @@ def demo(
     commands.demo(folder)
 
 
+evaluation_cli.register(app)
+
+
 def main() -> None:
     """Entry point: 0 for success, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
+    from api.streams import guard_stdout
     from retrieval.errors import CatalensError, QueryError
 
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a title the terminal's encoding lacks must not end the program
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        guard_stdout()
         try:
             app()
         finally:

@@ -5,16 +5,27 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from retrieval.errors import CollectionDamaged, CollectionNotFound, ImageError, QueryError, SourceError
+from api.formats import escaped, format_price, one_line
+from retrieval.errors import (
+    CollectionDamaged,
+    CollectionError,
+    CollectionNotFound,
+    EncoderError,
+    FingerprintMismatch,
+    ImageError,
+    SourceError,
+)
 from retrieval.records import Hit
 
 if TYPE_CHECKING:
+    from retrieval.catalogue.queries import Modality, Problem
+    from retrieval.encoders.base import DualEncoder
     from retrieval.search import Answer
 
 SHOWN_PROBLEMS = 20
@@ -29,7 +40,7 @@ def index(
     model: str | None,
     images_dir: Path | None,
     columns: Mapping[str, str | None],
-    max_pixels: int,
+    limits: Mapping[str, Any],
     *,
     as_json: bool,
 ) -> None:
@@ -37,39 +48,45 @@ def index(
     from api.progress import show_progress
     from indexer.pipeline import index_sources
     from indexer.sources import open_source
-    from retrieval.encoders import load_encoder
+    from retrieval.collection import Collection
 
     sources = [open_source(path, images_dir=images_dir, **columns) for path in paths]
-    encoder = load_encoder(model or _model_of(collection) or "starter")
+    encoder = _encoder_for(model, _model_of(collection))
+    given = {name: value for name, value in limits.items() if value is not None}
     try:
         with show_progress(err) as on_progress:
-            summary = index_sources(collection, sources, encoder, on_progress=on_progress, max_pixels=max_pixels)
+            summary = index_sources(collection, sources, encoder, on_progress=on_progress, **given)
     except KeyboardInterrupt:
-        err.print("\nStopped. What was indexed so far is stored and can be searched.")
+        err.print(f"\nStopped. {_photos_in(collection):,} photos are stored and can be searched.")
         err.print("  To go on from there, run the same command again.")
         sys.exit(130)
     counts = summary.to_json()
-    _report_problems(summary.problems, int(counts["failed"] + counts["skipped"]))
+    with Collection.open(collection) as opened:
+        problems = opened.problems([str(source.location) for source in sources])
+    _report_problems(err, problems)
     if as_json:
         _print_json(counts)
+    if summary.taken_over:
+        summary.notes.append(f"{summary.taken_over:,} items that came from another catalogue belong to this one now")
+    for note in summary.notes:
+        err.print(note, soft_wrap=True, markup=False)
     err.print("catalens index: " + " ".join(f"{name}={value}" for name, value in counts.items()), soft_wrap=True)
-    if counts["failed"] and not any(counts[name] for name in ("new", "changed", "renamed", "unchanged")):
+    if summary.fruitless:
         raise SourceError(
-            f"none of the {counts['failed']} photos could be indexed",
+            f"none of the {len(problems)} photos or rows could be indexed",
             hint="if the paths are wrong, name their folder with --images-dir",
         )
 
 
 def search(words: str, image: Path | None, k: int, by: str, collection: Path, *, as_json: bool) -> None:
     """Search and print the hits."""
-    from retrieval.search import Searcher, checked
+    from retrieval.search import Query, Searcher
 
-    checked(words, image, k)  # a query that cannot be answered is said so before a model is loaded
-    if by not in ("image", "text"):
-        raise QueryError(f"--by is '{by}'", hint="use --by image or --by text")
+    # Made first, so that a query that cannot be answered is said so before a model is loaded.
+    query = Query(words, image, k, cast("Modality", by))
     with Searcher.open(collection) as searcher:
         try:
-            answer = searcher.search(words, image=image, k=k, by="text" if by == "text" else "image")
+            answer = searcher.answer(query)
         except ImageError as error:
             raise ImageError(f"{image}: {error}", hint="give the path of a photo to --image") from error
     if as_json:
@@ -79,8 +96,8 @@ def search(words: str, image: Path | None, k: int, by: str, collection: Path, *,
         err.print(f"{len(answer.hits)} hits in {answer.took_ms:,.0f} ms", style="dim")
     else:
         for hit in answer.hits:
-            columns = (str(hit.rank), f"{hit.score:.4f}", _one_line(hit.item_id), _one_line(hit.title), hit.photo or "")
-            sys.stdout.write("\t".join(columns) + "\n")
+            columns = (str(hit.rank), f"{hit.score:.4f}", hit.item_id, hit.title, hit.photo or "")
+            sys.stdout.write("\t".join(map(escaped, columns)) + "\n")
     if not answer.hits:
         err.print("The collection is empty. Fill it with: catalens index YOUR-FOLDER")
 
@@ -91,9 +108,9 @@ def status(collection: Path, *, as_json: bool) -> None:
 
     with Collection.open(collection) as opened:
         state = opened.status()
-        problems = opened.problems(SHOWN_PROBLEMS)
+        problems = opened.problems()
     if as_json:
-        _print_json({**state, "problems": [{"where": where, "reason": reason} for where, reason in problems]})
+        _print_json({**state, "problems": [asdict(problem) for problem in problems]})
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True)
@@ -108,7 +125,15 @@ def status(collection: Path, *, as_json: bool) -> None:
     for location in state["sources"]:
         table.add_row("source", Text(str(location)))
     out.print(table)
-    _report_problems(problems, int(state["failed"] + state["skipped"]))
+    _report_problems(out, problems)
+
+
+def forget(source: Path, collection: Path) -> None:
+    """Take a source out of a collection."""
+    from indexer.forget import forget as forget_source
+
+    removed = forget_source(collection, source)
+    err.print(f"catalens forget: removed={removed}")
 
 
 def models(*, as_json: bool) -> None:
@@ -119,11 +144,15 @@ def models(*, as_json: bool) -> None:
     if as_json:
         _print_json({"models": [asdict(model) for model in known]})
         return
+    rows = [(m.name, str(m.dimension or "?"), "yes" if m.available else "no", m.good_for) for m in known]
+    if not out.is_terminal:
+        sys.stdout.writelines("\t".join(row) + "\n" for row in rows)
+        return
     table = Table(box=None, pad_edge=False)
     for heading in ("model", "dim", "here", "good for"):
         table.add_column(heading, overflow="fold")
-    for model in known:
-        table.add_row(model.name, str(model.dimension or "?"), "yes" if model.available else "no", model.good_for)
+    for row in rows:
+        table.add_row(*row)
     out.print(table)
 
 
@@ -145,14 +174,18 @@ def hits_table(hits: Sequence[Hit]) -> Table:
     if with_price:
         table.add_column("price", justify="right", no_wrap=True)
     for hit in hits:
-        price = hit.attributes.get("price")
-        shown = f"{price:,.2f}" if isinstance(price, float) else "" if price is None else str(price)
+        price = one_line(format_price(hit.attributes.get("price")))
         # As Text, because a plain string would have its [brackets] read as markup. The title alone is cut: a column
         # that must not wrap takes its width from all the others.
-        title = Text(_one_line(hit.title), no_wrap=True, overflow="ellipsis")
-        row = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), Text(_one_line(hit.item_id)), title]
-        table.add_row(*row, *([Text(_one_line(shown))] if with_price else []))
+        title = Text(one_line(hit.title), no_wrap=True, overflow="ellipsis", style=_link(hit.photo))
+        row = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), Text(one_line(hit.item_id)), title]
+        table.add_row(*row, *([Text(price)] if with_price else []))
     return table
+
+
+def _link(photo: str | None) -> str:
+    """The style that makes a title open its photo, in terminals that have links."""
+    return f"link {Path(photo).as_uri()}" if photo else ""
 
 
 def _answer_json(answer: "Answer") -> dict[str, Any]:
@@ -182,19 +215,41 @@ def _model_of(collection: Path) -> str | None:
         return None
 
 
-def _report_problems(problems: Sequence[tuple[str, str]], total: int) -> None:
+def _photos_in(collection: Path) -> int:
+    """How many photos can be searched; 0 when there is no collection yet."""
+    from retrieval.collection import Collection
+
+    try:
+        with Collection.open(collection) as opened:
+            return int(opened.status()["embedded_photos"])
+    except CollectionError:
+        return 0
+
+
+def _encoder_for(asked: str | None, made_with: str | None) -> "DualEncoder":
+    """The encoder to index with. One that cannot be loaded is no matter if the collection has another anyway."""
+    from retrieval.encoders import load_encoder
+
+    try:
+        return load_encoder(asked or made_with or "starter")
+    except EncoderError as error:
+        if made_with is None or asked in (None, made_with):
+            raise
+        raise FingerprintMismatch(
+            f"the collection was made with {made_with}, not with {asked}",
+            hint="leave --model out, or name another folder with --collection",
+        ) from error
+
+
+def _report_problems(console: Console, problems: "Sequence[Problem]") -> None:
     if not problems:
         return
-    err.print(f"{total:,} failed or skipped:")
-    for where, reason in problems[:SHOWN_PROBLEMS]:
-        err.print(f"  {_one_line(where)}: {_one_line(reason)}", soft_wrap=True, markup=False)
-    if total > SHOWN_PROBLEMS:
-        err.print(f"  and {total - SHOWN_PROBLEMS:,} more")
-
-
-def _one_line(text: str) -> str:
-    """Without line ends, tabs and control characters: a title must not move the cursor or recolour the terminal."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    console.print(f"{len(problems):,} failed or skipped:")
+    for problem in problems[:SHOWN_PROBLEMS]:
+        line = f"  {problem.state:7} {one_line(problem.where)}: {one_line(problem.reason)}"
+        console.print(line, soft_wrap=True, markup=False)
+    if len(problems) > SHOWN_PROBLEMS:
+        console.print(f"  and {len(problems) - SHOWN_PROBLEMS:,} more; all of them: catalens status --json")
 
 
 def _print_json(value: Mapping[str, Any]) -> None:

@@ -82,7 +82,10 @@ def _mirrored_and_cropped(photo: Path, copy: Path) -> Path:
     try:
         image.crop((width // 8, height // 8, width, height - height // 8)).save(copy, quality=90)
     except OSError as error:
-        raise StorageError(f"{copy} cannot be written: {error.strerror or error}") from error
+        raise StorageError(
+            f"{copy} cannot be written: {error.strerror or error}",
+            hint="choose a folder with 20 MB of room: catalens demo FOLDER",
+        ) from error
     return copy
 
 

@@ -55,17 +55,19 @@ def show_progress(console: Console) -> Iterator["OnProgress"]:
 
 def _plain(console: Console) -> "OnProgress":
     started = last = monotonic()
+    stage = ""
 
     def on_progress(progress: "Progress") -> None:
-        nonlocal last
+        nonlocal last, stage, started
         now = monotonic()
+        if progress.stage != stage:
+            stage, started = progress.stage, now
         if now - last < SECONDS_BETWEEN_LINES:
             return
         last = now
-        rate = progress.done / (now - started)
-        left = max(progress.total - progress.done, 0) / rate if rate else 0
-        console.print(
-            f"{LABELS[progress.stage]}: {progress.done:,} of {progress.total:,}, {rate:,.0f}/s, {left:,.0f} s left"
-        )
+        rate = progress.done / (now - started) if now > started else 0
+        total = max(progress.total, progress.done)  # the total is an estimate
+        left = (total - progress.done) / rate if rate else 0
+        console.print(f"{LABELS[progress.stage]}: {progress.done:,} of {total:,}, {rate:,.0f}/s, {left:,.0f} s left")
 
     return on_progress

@@ -9,6 +9,7 @@ nothing changed. Peak memory is the process's largest resident set, as the syste
 import argparse
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -48,15 +49,13 @@ def measure(catalogue: Path) -> dict[str, object]:
 def run(catalogue: Path, folder: Path) -> dict[str, float]:
     """One index run in a child process."""
     report = folder / "report.json"
-    arguments = ["catalens", "index", str(catalogue), "--collection", str(folder / "collection"), "--json"]
+    arguments = ["index", str(catalogue), "--collection", str(folder / "collection"), "--json"]
     started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        sys.stdout.flush()
-        os.dup2(os.open(report, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-        os.execv(sys.executable, [sys.executable, "-c", f"import sys; sys.argv = {arguments!r}; {COMMAND}"])
-    _, status, usage = os.wait4(child, 0)
-    if status:
+    with report.open("wb") as out:
+        process = subprocess.Popen([sys.executable, "-c", COMMAND, *arguments], stdout=out)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
         raise SystemExit(f"indexing {catalogue} failed")
     counts = json.loads(report.read_text())
     return {

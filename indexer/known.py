@@ -13,8 +13,10 @@ from retrieval.catalogue.schema import items, ledger, photo_embeddings, photos, 
 MAX_COPIES = 8
 
 
-def known_files(connection: Connection, source_id: int, names: Sequence[str]) -> dict[tuple[str, str], KnownFile]:
-    """Ledger entries of one source for these item ids, by (item id, path)."""
+def known_files(
+    connection: Connection, source_id: int, names: Sequence[str], *, forget_attempts: bool = False
+) -> dict[tuple[str, str], KnownFile]:
+    """Ledger entries of one source for these item ids, by (item id, path). forget_attempts: as if none was made."""
     columns = [
         ledger.c[name]
         for name in (
@@ -34,8 +36,9 @@ def known_files(connection: Connection, source_id: int, names: Sequence[str]) ->
     found = {}
     for row in _each(connection, statement, ledger.c.item_id, names):
         stamp = None if row.size is None else FileStamp(row.size, row.mtime_ns, row.ctime_ns)
+        attempts = 0 if forget_attempts else row.attempts
         found[row.item_id, row.path] = KnownFile(
-            row.id, row.source_id, row.item_id, row.path, row.state, row.reason, row.attempts, stamp
+            row.id, row.source_id, row.item_id, row.path, row.state, row.reason, attempts, stamp
         )
     return found
 

@@ -5,11 +5,14 @@ import os
 import stat
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 from indexer.plan import FileStamp, KnownFile, ObservedItem, ObservedPhoto, given_up
 from indexer.sources.base import SourceItem
 from retrieval.images import MAX_BYTES
+
+NOT_FOUND = "file not found"
 
 
 def observe(
@@ -18,7 +21,7 @@ def observe(
     """The items with the state of their files. A file whose stamp is the stored one is not read."""
     named = [[(item.item_id, path) for path in dict.fromkeys(item.photos)] for item in items]
     flat = [(path, files.get((item_id, str(path)))) for photos in named for item_id, path in photos]
-    seen = iter(pool.map(lambda pair: _observe_photo(*pair), flat))
+    seen = iter(_judged_gone(list(pool.map(lambda pair: _observe_photo(*pair), flat))))
     return [
         ObservedItem(
             item,
@@ -43,10 +46,22 @@ def _observe_photo(path: Path, entry: KnownFile | None) -> ObservedPhoto:
         with path.open("rb") as file:
             return ObservedPhoto(name, stamp, hashlib.file_digest(file, "sha256").hexdigest())
     except FileNotFoundError:
-        return ObservedPhoto(name, problem="file not found", gone=_has_files(path.parent))
+        return ObservedPhoto(name, problem=NOT_FOUND, gone=_has_files(path.parent))
     except (OSError, ValueError) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         return ObservedPhoto(name, problem=f"cannot be read: {reason}")
+
+
+def _judged_gone(seen: list[ObservedPhoto]) -> list[ObservedPhoto]:
+    """With a folder for each product its last photo leaves an empty folder, or none: then look at the folders beside.
+
+    A missing photo is gone too if others of the same chunk are there two levels above it.
+    """
+    alive = {Path(photo.path).parent.parent for photo in seen if photo.problem is None}
+    return [
+        replace(photo, gone=True) if photo.problem == NOT_FOUND and Path(photo.path).parent.parent in alive else photo
+        for photo in seen
+    ]
 
 
 def _has_files(folder: Path) -> bool:

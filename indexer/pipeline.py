@@ -8,57 +8,33 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from indexer.changes import EncodedPhoto, FinishedItem
+from indexer.changes import FinishedItem
 from indexer.compaction import compact
-from indexer.decode import ahead
+from indexer.encoding import BATCH, Decoded, EncodeQueue, Working, as_stored
 from indexer.known import known_contents, known_files, known_items
 from indexer.observe import observe
 from indexer.plan import Action, ItemPlan, Known, Outcome, PhotoPlan, Planner
 from indexer.sources.base import Rejected, Source, SourceItem
 from indexer.summary import Progress, Summary
-from indexer.writer import CollectionWriter, SeenEntries, SourceRow, open_writer
-from retrieval.catalogue.queries import STORED_DTYPE
-from retrieval.encoders.base import DualEncoder, FloatArray
+from indexer.writer import CollectionWriter, open_writer
+from retrieval.ahead import ahead
+from retrieval.catalogue import queries
+from retrieval.encoders.base import DualEncoder
 from retrieval.errors import ImageError
 from retrieval.images import MAX_PIXELS, decode_file
 from retrieval.index.ladder import EXACT_ROWS
 
 CHUNK = 256  # items planned at once: five queries a chunk
-BATCH = 32  # photos encoded at once, and about as many stored in one transaction
-WINDOW = 3 * BATCH  # photos decoded ahead: 20 MB at 260 pixels, and the encoder never waits for one slow file
+WINDOW = 3 * BATCH  # photos decoded ahead: 15 MB at 224 pixels, and the encoder never waits for one slow file
 UNSTORED = 512  # finished items that need no encoding wait for company at most this long
+# Photos stored between two looks at the index in a long run: a reader of an unfinished collection never has more than
+# these to search one by one. A rebuild at 100,000 rows takes seconds, encoding 8,192 photos minutes.
+COMPACT_EVERY = 8_192
 
 OnProgress = Callable[[Progress], None]
-Pixels = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """pixels: as the encoder wants them; width, height: of the original."""
-
-    pixels: Pixels
-    width: int
-    height: int
-
-
-@dataclass
-class _Working:
-    """An item on its way through the encoder. pending: photos without a result; ended: its last photo was decoded."""
-
-    plan: ItemPlan
-    encoded: dict[str, EncodedPhoto] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    pending: int = 0
-    ended: bool = False
-
-    @property
-    def ready(self) -> bool:
-        return self.ended and not self.pending
 
 
 def index_sources(
@@ -68,205 +44,214 @@ def index_sources(
     *,
     on_progress: OnProgress | None = None,
     max_pixels: int = MAX_PIXELS,
+    retry_failed: bool = False,
     exact_rows: int = EXACT_ROWS,
 ) -> Summary:
     """Bring a collection up to date with its sources, making it if it does not exist.
 
     Every batch is committed as it is finished: a run that is stopped at any moment leaves a valid collection, and the
     next run goes on from there. Other sources of the collection are left alone. One bad photo is counted and reported.
-    max_pixels: photos with more are refused. exact_rows: up to how many rows the index is an exact scan.
+    max_pixels: photos with more are refused. retry_failed: also read the files again that failed three times; a higher
+    cap than usual does so by itself. exact_rows: up to how many rows the index is an exact scan.
 
     Raises CollectionLocked, StorageError, FingerprintMismatch; SourceError when a source breaks while it is read.
     """
     started = perf_counter()
-    summary = Summary()
     tell: OnProgress = on_progress or (lambda _: None)
-    total = sum(source.count() for source in sources)
-    with (
-        open_writer(folder, encoder.spec) as writer,
-        ThreadPoolExecutor(max_workers=os.cpu_count()) as pool,
-    ):
-        earlier: dict[int, str] = {}
-        for source in sources:
-            run = _SourceRun(source, writer, encoder, pool, summary, tell, total, max_pixels, earlier)
-            run.run()
-            earlier[run.row.id] = run.row.location
-        compact(
-            folder,
-            writer.engine,
-            lambda done, rows: tell(Progress("index", done, rows)),
+    with open_writer(folder, encoder.spec) as writer, ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        run = _Run(
+            writer=writer,
+            encoder=encoder,
+            pool=pool,
+            tell=tell,
+            total=sum(source.count() for source in sources),
+            max_pixels=max_pixels,
+            retry_failed=retry_failed or max_pixels > MAX_PIXELS,
             exact_rows=exact_rows,
         )
-    summary.seconds = perf_counter() - started
-    return summary
+        folders = []
+        for source in sources:
+            one = _SourceRun(source, run)
+            one.run()
+            run.earlier[one.row.id] = one.row.location
+            if one.row.kind == "folder":
+                folders.append(one)  # what left one folder may have moved to the next: look there before removing it
+            else:
+                one.finish()
+        for one in folders:
+            one.finish()
+        compact(folder, writer.engine, lambda done, rows: tell(Progress("index", done, rows)), exact_rows=exact_rows)
+    run.summary.seconds = perf_counter() - started
+    return run.summary
+
+
+@dataclass
+class _Run:
+    """What the sources of one run share. earlier: sources that are done, by id, with their location."""
+
+    writer: CollectionWriter
+    encoder: DualEncoder
+    pool: ThreadPoolExecutor
+    tell: OnProgress
+    total: int
+    max_pixels: int
+    retry_failed: bool
+    exact_rows: int
+    earlier: dict[int, str] = field(default_factory=dict)
+    summary: Summary = field(default_factory=Summary)
+    stored_since_compaction: int = 0
+
+    def tell_photos(self) -> None:
+        self.tell(Progress("photos", sum(self.summary.outcomes.values()), self.total))
+
+    def compact_now_and_then(self, stored: int) -> None:
+        """Keep the index near what is stored while an exact one is enough; a larger one is built once, at the end."""
+        self.stored_since_compaction += stored
+        if self.stored_since_compaction < COMPACT_EVERY:
+            return
+        self.stored_since_compaction = 0
+        with self.writer.engine.connect() as connection:
+            rows = queries.rows_after(connection, "image", 0)
+        if rows <= self.exact_rows:
+            compact(self.writer.folder, self.writer.engine, lambda *_: None, exact_rows=self.exact_rows)
 
 
 class _SourceRun:
     """Indexes one source. The tasks that flow through the decoder are photos, and after an item's last one the item."""
 
-    def __init__(
-        self,
-        source: Source,
-        writer: CollectionWriter,
-        encoder: DualEncoder,
-        pool: ThreadPoolExecutor,
-        summary: Summary,
-        on_progress: OnProgress,
-        total: int,
-        max_pixels: int,
-        earlier: dict[int, str],
-    ) -> None:
-        self.source = source
-        self.writer = writer
-        self.encoder = encoder
-        self.pool = pool
-        self.summary = summary
-        self.on_progress = on_progress
-        self.total = total
-        self.max_pixels = max_pixels
-        self.row: SourceRow
-        self.seen: SeenEntries
-        self.row, self.seen = writer.register(source)
-        self.planner = Planner(self.row.id, self.row.kind, os.path.exists, earlier)
-        self.rejected: list[tuple[str, str]] = []
-        self.working: list[_Working] = []
-        self.waiting: list[tuple[_Working, PhotoPlan, Decoded]] = []
-        # Photos on their way to the encoder by content, with others of the same bytes that wait for their result.
-        self.twins: dict[str, list[tuple[_Working, PhotoPlan]]] = {}
+    def __init__(self, source: Source, run: _Run) -> None:
+        self._source = source
+        self._run = run
+        self.row, self._seen = run.writer.register(source)
+        self._planner = Planner(self.row.id, self.row.kind, os.path.exists, run.earlier)
+        self._rejected: list[Rejected] = []
+        self._working: list[Working] = []
+        self._queue = EncodeQueue(run.encoder)
 
     def run(self) -> None:
+        """Index what the source names."""
         # Closed at once when the run is stopped: Ctrl-C must not wait for a window of photos that nobody wants now.
-        with closing(ahead(self._tasks(), self._decode, self.pool, WINDOW)) as photos:
+        with closing(ahead(self._tasks(), self._decode, self._run.pool, WINDOW)) as photos:
             for (item, photo), decoded in photos:
                 self._take(item, photo, decoded)
         self._encode()
         self._store()
-        self.summary.removed += self.writer.finish(self.row, self.seen, self.rejected)
+        self._run.summary.notes.extend(self._source.remarks())
 
-    def _take(self, item: _Working, photo: PhotoPlan | None, decoded: Decoded | str | None) -> None:
+    def finish(self) -> None:
+        """Remove what the source no longer names."""
+        removed, kept = self._run.writer.finish(self.row, self._seen, self._rejected)
+        self._run.summary.removed += removed
+        if kept:
+            unreadable = sum(entry.unreadable for entry in self._rejected)
+            self._run.summary.notes.append(
+                f"{kept:,} stored photos that {self.row.location} does not name were kept, because {unreadable:,} of "
+                "its rows cannot be read; mend them and run again"
+            )
+
+    def _take(self, item: Working, photo: PhotoPlan | None, decoded: Decoded | str | None) -> None:
         if photo is None:
             item.ended = True
-            self.working.append(item)
-        elif isinstance(decoded, Decoded):
-            self.waiting.append((item, photo, decoded))
-        else:
-            self._settle(item, photo, str(decoded))
-        if len(self.waiting) >= BATCH:
+            self._working.append(item)
+        elif decoded is not None:
+            self._queue.add(photo, decoded)
+        if self._queue.full:
             self._encode()
             self._store()
-        elif len(self.working) >= UNSTORED:
+        elif len(self._working) >= UNSTORED:
             self._store()
 
-    def _tasks(self) -> Iterator[tuple[_Working, PhotoPlan | None]]:
+    def _tasks(self) -> Iterator[tuple[Working, PhotoPlan | None]]:
         for plan in self._plans():
             if plan.rejected:
-                self._reject(plan.item.where or plan.item.item_id, plan.rejected)
+                self._reject(Rejected(plan.item.where or plan.item.item_id, plan.rejected))
                 continue
             for photo in plan.photos:
                 if photo.ledger_id is not None:
-                    self.seen.add(photo.ledger_id)
-            item = _Working(plan)
+                    self._seen.add(photo.ledger_id)
+            item = Working(plan)
             if plan.settled:
-                self._count(FinishedItem(plan))
+                self._count(item.finished())
                 continue
             for photo in plan.photos:
-                if photo.action is not Action.ENCODE:
-                    continue
-                item.pending += 1
-                if photo.content_hash in self.twins:
-                    self.twins[photo.content_hash].append((item, photo))
-                else:
-                    self.twins[photo.content_hash] = []
+                if photo.action is Action.ENCODE and self._queue.expect(item, photo):
                     yield item, photo
             yield item, None
 
     def _plans(self) -> Iterator[ItemPlan]:
-        entries = self.source.items()
+        entries = self._source.items()
         while chunk := list(islice(entries, CHUNK)):
             found = [entry for entry in chunk if isinstance(entry, SourceItem)]
             for entry in chunk:
                 if isinstance(entry, Rejected):
-                    self._reject(entry.where, entry.reason)
+                    self._reject(entry)
             names = [item.item_id for item in found]
-            with self.writer.engine.connect() as connection:
-                files = known_files(connection, self.row.id, names)
+            engine = self._run.writer.engine
+            with engine.connect() as connection:
+                files = known_files(connection, self.row.id, names, forget_attempts=self._run.retry_failed)
                 stored = known_items(connection, names)
-            observed = observe(found, files, self.pool)
+            observed = observe(found, files, self._run.pool)
             hashes = sorted({photo.content_hash for one in observed for photo in one.photos if photo.content_hash})
-            with self.writer.engine.connect() as connection:
+            with engine.connect() as connection:
                 contents = known_contents(connection, hashes)
-            yield from self.planner.plan(observed, Known(stored, files, contents))
-            self._tell()
+            plans = self._planner.plan(observed, Known(stored, files, contents))
+            troubled = {plan.item.item_id for plan in plans if any(p.action is Action.FAIL for p in plan.photos)}
+            for (item_id, _), file in files.items():
+                # What an item had stays while any of its photos cannot be read: with a forgotten --images-dir none can.
+                if item_id in troubled:
+                    self._seen.add(file.ledger_id)
+            yield from plans
+            self._run.tell_photos()
 
-    def _decode(self, task: tuple[_Working, PhotoPlan | None]) -> Decoded | str | None:
+    def _decode(self, task: tuple[Working, PhotoPlan | None]) -> Decoded | str | None:
         """The pixels of a photo, or why there are none. Runs in a worker thread."""
         _, photo = task
         if photo is None:
             return None
+        encoder = self._run.encoder
         try:
-            picture = decode_file(Path(photo.path), target=self.encoder.image_size, max_pixels=self.max_pixels)
-            return Decoded(self.encoder.preprocess(picture.image), picture.width, picture.height)
+            picture = decode_file(Path(photo.path), target=encoder.image_size, max_pixels=self._run.max_pixels)
+            return Decoded(encoder.preprocess(picture.image), picture.width, picture.height)
         except ImageError as error:
             return str(error)
         except Exception as error:  # one picture that the preprocessing cannot take must not stop the run
             return f"cannot be prepared: {type(error).__name__}: {error}"
 
     def _encode(self) -> None:
-        if not self.waiting:
-            return
-        vectors = self.encoder.encode_images(np.stack([decoded.pixels for _, _, decoded in self.waiting]))
-        for (item, photo, decoded), vector in zip(self.waiting, vectors, strict=True):
-            usable = bool(np.isfinite(vector).all())
-            encoded = EncodedPhoto(decoded.width, decoded.height, _as_stored(vector)) if usable else None
-            self._settle(item, photo, encoded or "the model gave no usable vector")
-        self.summary.embedded += len(vectors)
-        self.waiting.clear()
-
-    def _settle(self, item: _Working, photo: PhotoPlan, result: EncodedPhoto | str) -> None:
-        """Give the result, or why there is none, to a photo and to those with the same bytes."""
-        for one, twin in [(item, photo), *self.twins.pop(photo.content_hash)]:
-            one.pending -= 1
-            if isinstance(result, EncodedPhoto):
-                one.encoded[twin.path] = result
-            else:
-                one.failures[twin.path] = result
+        self._run.summary.embedded += self._queue.encode()
 
     def _store(self) -> None:
-        finished = [FinishedItem(item.plan, item.encoded, item.failures) for item in self.working if item.ready]
+        finished = [item.finished() for item in self._working if item.ready]
         if not finished:
             return
         contents = [text for one in finished if self.row.keeps(one) for _, text in one.plan.add_texts]
-        # A text that the model cannot place becomes a zero vector: it is stored, and matches nothing.
-        vectors = iter(np.nan_to_num(self.encoder.encode_texts(contents), nan=0, posinf=0, neginf=0))
+        # A text that the model cannot place becomes a zero vector: it is stored, and its score is 0 with every query.
+        vectors = iter(np.nan_to_num(self._run.encoder.encode_texts(contents), nan=0, posinf=0, neginf=0))
         finished = [
-            replace(one, text_vectors=[_as_stored(next(vectors)) for _ in one.plan.add_texts])
+            replace(one, text_vectors=[as_stored(next(vectors)) for _ in one.plan.add_texts])
             if self.row.keeps(one)
             else one
             for one in finished
         ]
-        self.writer.store(self.row, finished)
-        self.summary.embedded_texts += len(contents)
-        self.working = [item for item in self.working if not item.ready]
+        self._run.writer.store(self.row, finished)
+        self._run.summary.embedded_texts += len(contents)
+        self._working = [item for item in self._working if not item.ready]
         for one in finished:
             self._count(one)
-        self._tell()
+        self._run.tell_photos()
+        self._run.compact_now_and_then(len(finished))
 
     def _count(self, finished: FinishedItem) -> None:
-        where = finished.plan.item.where
-        self.summary.removed += len(finished.plan.drop_photos)
-        for photo in finished.plan.photos:
+        summary, plan = self._run.summary, finished.plan
+        summary.removed += len(plan.drop_photos)
+        summary.taken_over += plan.taken_over
+        for photo in plan.photos:
             outcome, reason = finished.outcome(photo)
-            self.summary.count(outcome, photo.path or where or finished.plan.item.item_id, reason)
+            summary.count(outcome, photo.path or plan.item.where or plan.item.item_id, reason)
             if photo.action is Action.DROP:
-                self.summary.removed += 1
+                summary.removed += 1
 
-    def _reject(self, where: str, reason: str) -> None:
-        self.rejected.append((where, reason))
-        self.summary.count(Outcome.SKIPPED, where, reason)
-
-    def _tell(self) -> None:
-        self.on_progress(Progress("photos", sum(self.summary.outcomes.values()), self.total))
-
-
-def _as_stored(vector: FloatArray) -> bytes:
-    return vector.astype(STORED_DTYPE).tobytes()
+    def _reject(self, entry: Rejected) -> None:
+        self._rejected.append(entry)
+        self._run.summary.rejected += 1
+        self._run.summary.count(Outcome.SKIPPED, entry.where, entry.reason)

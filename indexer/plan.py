@@ -257,7 +257,7 @@ class Planner:
         """
         if stored is None or stored.source_id == self.source_id:
             return ""
-        if stored.source_id in self.earlier:
+        if self.kind != "folder" and stored.source_id in self.earlier:
             return f"id '{item.item_id}' already came from {self.earlier[stored.source_id]} in this run"
         alive = [path for path in stored.photos if self.file_exists(path)]
         if self.kind == "folder" and alive:

@@ -22,6 +22,8 @@ class Summary:
     """outcomes: photos (or items without any) by what became of them. removed: stored photos that are gone.
 
     embedded, embedded_texts: vectors computed. problems: (file or row, reason) of what failed or was skipped.
+    rejected: entries that could not become an item; they count as skipped. taken_over: items that came from another
+    catalogue before. notes: what else a person should know, each one sentence.
     """
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -30,6 +32,16 @@ class Summary:
     embedded_texts: int = 0
     seconds: float = 0.0
     problems: list[tuple[str, str]] = field(default_factory=list)
+    rejected: int = 0
+    taken_over: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def fruitless(self) -> bool:
+        """Did everything that the sources name fail?"""
+        good = (Outcome.NEW, Outcome.CHANGED, Outcome.RENAMED, Outcome.UNCHANGED)
+        tried = self.outcomes[Outcome.FAILED] + self.rejected
+        return tried > 0 and not any(self.outcomes[outcome] for outcome in good)
 
     def count(self, outcome: Outcome, where: str = "", reason: str = "") -> None:
         """Count one photo; a reason is kept for the report."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select
@@ -10,14 +10,13 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select
 from indexer.changes import Changes, FinishedItem, owned_by
 from indexer.durable import disk_errors, publish
 from indexer.lock import writer_lock
-from indexer.sources.base import Source
+from indexer.sources.base import Rejected, Source
 from retrieval.catalogue import queries
-from retrieval.catalogue.engine import DATABASE, writing_engine
+from retrieval.catalogue.engine import DATABASE, database_status, writing_engine
 from retrieval.catalogue.queries import chunks
 from retrieval.catalogue.schema import encoders, items, ledger, photos, sources, texts
-from retrieval.catalogue.versions import upgrade
+from retrieval.catalogue.versions import mismatch, upgrade
 from retrieval.encoders.base import EncoderSpec
-from retrieval.errors import FingerprintMismatch
 
 
 class SeenEntries:
@@ -79,22 +78,36 @@ class CollectionWriter:
                     changes.note(one.plan.item.item_id, photo, *one.outcome(photo))
             changes.write()
 
-    def finish(self, source: SourceRow, seen: SeenEntries, rejected: Sequence[tuple[str, str]]) -> int:
+    def finish(self, source: SourceRow, seen: SeenEntries, rejected: Sequence[Rejected]) -> tuple[int, int]:
         """Remove what the source no longer names, and replace its list of rejected entries.
 
-        Returns how many stored photos went, items without a photo counted as one.
+        Nothing is removed while a catalogue has rows that cannot be read: an open quote may hide half of them. Returns
+        how many stored photos went (items without a photo counted as one), and how many entries stay for that reason.
         """
+        reasons = {entry.where: entry.reason for entry in rejected}
         with self.engine.connect() as connection:
             unseen = self._unseen(connection, source, seen, _out_of_sight(source, rejected))
-            if not unseen and self._rejected(connection, source) == sorted(dict(rejected).items()):
-                return 0
+            unchanged = self._rejected(connection, source) == reasons
+        half_read = source.kind != "folder" and any(entry.unreadable for entry in rejected)
+        kept, unseen = (len(unseen), []) if half_read else (0, unseen)
+        if not unseen and unchanged:
+            return 0, kept
         with self.engine.begin() as connection:
             changes = Changes(connection, source.id, self.encoder_id)
             removed = self._remove(connection, changes, source, unseen)
             connection.execute(delete(ledger).where(ledger.c.source_id == source.id, ledger.c.item_id == ""))
-            for where, reason in dict(rejected).items():
+            for where, reason in reasons.items():
                 changes.reject(where, reason)
             changes.write()
+        return removed, kept
+
+    def forget(self, source: SourceRow) -> int:
+        """Remove a source with all that came from it. Returns what `finish` returns first."""
+        with self.engine.connect() as connection:
+            nothing_seen = SeenEntries(queries.counter(connection, "ledger"))
+        removed, _ = self.finish(source, nothing_seen, [])
+        with self.engine.begin() as connection:
+            connection.execute(delete(sources).where(sources.c.id == source.id))
         return removed
 
     def _unseen(
@@ -111,11 +124,11 @@ class CollectionWriter:
             if entry_id not in seen and not item_id.startswith(out_of_sight)
         ]
 
-    def _rejected(self, connection: Connection, source: SourceRow) -> list[tuple[str, str]]:
+    def _rejected(self, connection: Connection, source: SourceRow) -> dict[str, str]:
         rows = connection.execute(
             select(ledger.c.path, ledger.c.reason).where(ledger.c.source_id == source.id, ledger.c.item_id == "")
         )
-        return sorted((path, reason) for path, reason in rows)
+        return {row.path: row.reason for row in rows}
 
     def _remove(
         self, connection: Connection, changes: Changes, source: SourceRow, unseen: Sequence[tuple[int, str, str]]
@@ -152,17 +165,17 @@ class CollectionWriter:
         )
 
 
-def _out_of_sight(source: SourceRow, rejected: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+def _out_of_sight(source: SourceRow, rejected: Sequence[Rejected]) -> tuple[str, ...]:
     """How the ids begin whose folder could not be listed: a network disk that stumbles must not cost its photos."""
     if source.kind != "folder":
         return ()
-    refused = [where for where, _ in rejected]
+    refused = [entry.where for entry in rejected]
     return ("",) if source.location in refused else tuple(where for where in refused if where.endswith("/"))
 
 
 @contextmanager
 def open_writer(folder: Path, spec: EncoderSpec) -> Iterator[CollectionWriter]:
-    """Open a collection for writing, making it if it does not exist, with its lock held.
+    """Open a collection for writing with an encoder, making it if it does not exist, with its lock held.
 
     Raises CollectionLocked, StorageError, CollectionDamaged, and FingerprintMismatch when the collection's vectors
     were made by another encoder.
@@ -172,12 +185,31 @@ def open_writer(folder: Path, spec: EncoderSpec) -> Iterator[CollectionWriter]:
     with writer_lock(folder):
         if not (folder / DATABASE).exists():
             _create(folder, spec)
-        engine = writing_engine(folder / DATABASE)
-        try:
-            upgrade(engine, folder)
-            yield CollectionWriter(folder, engine, _encoder_id(engine, folder, spec), spec.dimension)
-        finally:
-            engine.dispose()
+        with _writer(folder) as writer:
+            yield replace(writer, encoder_id=_encoder_id(writer.engine, folder, spec), dimension=spec.dimension)
+
+
+@contextmanager
+def open_existing(folder: Path) -> Iterator[CollectionWriter]:
+    """Open a collection for writing what needs no encoder, with its lock held.
+
+    Raises CollectionNotFound, CollectionLocked, StorageError, CollectionDamaged.
+    """
+    database_status(folder)
+    with writer_lock(folder), _writer(folder) as writer:
+        yield writer
+
+
+@contextmanager
+def _writer(folder: Path) -> Iterator[CollectionWriter]:
+    engine = writing_engine(folder / DATABASE)
+    try:
+        upgrade(engine, folder)
+        with engine.connect() as connection:
+            made_with = queries.encoder_row(connection)
+        yield CollectionWriter(folder, engine, *((made_with.id, made_with.dimension) if made_with else (0, 0)))
+    finally:
+        engine.dispose()
 
 
 def _create(folder: Path, spec: EncoderSpec) -> None:
@@ -187,7 +219,7 @@ def _create(folder: Path, spec: EncoderSpec) -> None:
         # Also the log of a database that somebody deleted: SQLite would play it back into the new one.
         for leftover in (*folder.glob(f"{temporary.name}*"), *folder.glob(f"{DATABASE}-*")):
             leftover.unlink()
-    engine = writing_engine(temporary)
+    engine = writing_engine(temporary, journal="DELETE")
     try:
         upgrade(engine, folder)
         _encoder_id(engine, folder, spec)
@@ -208,9 +240,5 @@ def _encoder_id(engine: Engine, folder: Path, spec: EncoderSpec) -> int:
             }
             return int(connection.execute(insert(encoders).returning(encoders.c.id), row).scalar_one())
     if made_with.fingerprint != spec.fingerprint:
-        raise FingerprintMismatch(
-            f"{folder} was made with {made_with.name} (fingerprint {made_with.fingerprint}), "
-            f"not with {spec.name} (fingerprint {spec.fingerprint})",
-            hint=f"index with --model {made_with.name}, or into another folder with --collection",
-        )
+        raise mismatch(folder, made_with, spec)
     return made_with.id

@@ -1,5 +1,7 @@
 """A collection on disk, opened for reading: always the newest committed revision, never half of one."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -8,21 +10,25 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from retrieval.catalogue import queries
-from retrieval.catalogue.engine import DATABASE, is_immutable, reading_engine
-from retrieval.catalogue.queries import EncoderRow, Modality, OwnerRow
-from retrieval.catalogue.versions import require_head
-from retrieval.errors import CollectionDamaged
+from retrieval.catalogue.engine import database_status, is_immutable, reading_engine
+from retrieval.catalogue.queries import EncoderRow, Modality, OwnerRow, Problem
+from retrieval.catalogue.versions import require_head, unfinished
+from retrieval.errors import CollectionError, FingerprintMismatch
 from retrieval.index.base import IdArray
 from retrieval.index.view import VectorView
 
 
 @dataclass(frozen=True)
 class CollectionView:
-    """Both vector spaces of a collection at one revision. Immutable: a search finishes on the view it began with."""
+    """Both vector spaces of a collection at one revision. Immutable: a search finishes on the view it began with.
 
+    database: device and inode of the database file that gave the ids.
+    """
+
+    database: tuple[int, int]
     revision: int
     image: VectorView
     text: VectorView
@@ -35,30 +41,18 @@ class CollectionView:
 class Collection:
     """A folder with `catalog.db` and index files. Many processes may read while one writes."""
 
-    def __init__(self, folder: Path, engine: Engine, encoder: EncoderRow) -> None:
+    def __init__(self, folder: Path) -> None:
+        """Open for reading. Raises CollectionNotFound, or CollectionDamaged when it cannot be read."""
         self.folder = folder
-        self.encoder = encoder
-        self._engine = engine
-        self._view: CollectionView | None = None
         self._refreshing = Lock()
-        self._stamp = self._file_stamp() if is_immutable(engine) else None
+        self._view: CollectionView | None = None
+        self._status = database_status(folder)
+        self._engine, self.encoder = _opened(folder)
 
     @classmethod
     def open(cls, folder: Path) -> "Collection":
         """Open for reading. Raises CollectionNotFound, or CollectionDamaged when it cannot be read."""
-        engine = reading_engine(folder)
-        try:
-            with engine.connect() as connection:
-                require_head(connection, folder)
-                encoder = queries.encoder_row(connection)
-            if encoder is None:
-                raise CollectionDamaged(
-                    f"{folder} holds no finished collection", hint="run the same catalens index command again"
-                )
-        except BaseException:
-            engine.dispose()
-            raise
-        return cls(folder, engine, encoder)
+        return cls(folder)
 
     def close(self) -> None:
         """Give the database connections back."""
@@ -73,37 +67,54 @@ class Collection:
         self.close()
 
     def view(self) -> CollectionView:
-        """The newest committed revision. Costs one small query when nothing changed; swaps atomically when it did."""
-        self._reopen_if_thawed()
-        with self._engine.connect() as connection, connection.begin():
-            current = self._view
-            revision = queries.revision(connection)
-            if current is not None and current.revision >= revision:
-                return current
-            with self._refreshing:
-                current = self._view
-                if current is not None and current.revision >= revision:
-                    return current
-                views = {}
-                for modality in queries.MODALITIES:
-                    if current is None:
-                        views[modality] = VectorView.load(connection, self.folder, modality, self.encoder.dimension)
-                    else:
-                        views[modality] = current.of(modality).refreshed(connection, self.folder, current.revision)
-                self._view = CollectionView(revision, views["image"], views["text"])
+        """The newest committed revision. Costs one small query when nothing changed; swaps atomically when it did.
+
+        Raises CollectionNotFound when the collection was deleted, FingerprintMismatch when it was then made again with
+        another model.
+        """
+        with self._refreshing:
+            self._reopen_if_replaced()
+            with self._engine.connect() as connection, connection.begin():
+                revision = queries.revision(connection)
+                if self._view is None or self._view.revision < revision:
+                    self._view = self._loaded(connection, revision)
                 return self._view
 
-    def _file_stamp(self) -> tuple[int, int]:
-        status = (self.folder / DATABASE).stat()
-        return status.st_size, status.st_mtime_ns
+    def is_of(self, view: CollectionView) -> bool:
+        """Do the ids of this view mean now what they meant when it was made?"""
+        try:
+            return view.database == _identity(database_status(self.folder))
+        except CollectionError:
+            return False
 
-    def _reopen_if_thawed(self) -> None:
-        """A database that was opened on a full or read-only disk is opened again once it has changed after all."""
-        if self._stamp is None or self._stamp == self._file_stamp():
+    def _loaded(self, connection: Connection, revision: int) -> CollectionView:
+        views = {}
+        for modality in queries.MODALITIES:
+            if self._view is None:
+                views[modality] = VectorView.load(connection, self.folder, modality, self.encoder.dimension)
+            else:
+                views[modality] = self._view.of(modality).refreshed(connection, self.folder, self._view.revision)
+        return CollectionView(_identity(self._status), revision, views["image"], views["text"])
+
+    def _reopen_if_replaced(self) -> None:
+        """Follow a collection that was deleted and made again, or changed after being opened on a read-only disk."""
+        # The engine keeps a connection open, so the system cannot give the old file's inode to a new one.
+        status = database_status(self.folder)
+        replaced = _identity(status) != _identity(self._status)
+        thawed = is_immutable(self._engine) and _content(status) != _content(self._status)
+        if not replaced and not thawed:
             return
-        with self._refreshing:
-            self._engine = reading_engine(self.folder)
-            self._stamp = self._file_stamp() if is_immutable(self._engine) else None
+        engine, encoder = _opened(self.folder)
+        if encoder.fingerprint != self.encoder.fingerprint:
+            engine.dispose()
+            raise FingerprintMismatch(
+                f"{self.folder} was made again with {encoder.name} (fingerprint {encoder.fingerprint}) "
+                f"while it was open with {self.encoder.name} (fingerprint {self.encoder.fingerprint})",
+                hint="open it anew, with the model that it names now",
+            )
+        old, self._engine = self._engine, engine
+        self.encoder, self._status, self._view = encoder, status, None
+        old.dispose()
 
     def rows(self, modality: Modality, owner_ids: list[int]) -> dict[int, OwnerRow]:
         """What to show for photos or texts by id; those deleted meanwhile are missing."""
@@ -131,6 +142,8 @@ class Collection:
                     ),
                     "file": kept[0].file if kept else None,
                     "revision": kept[0].revision if kept else 0,
+                    "nprobe": kept[0].nprobe if kept else 0,
+                    "recall": kept[0].recall if kept else 1.0,
                 }
             return {
                 "collection": str(self.folder),
@@ -143,7 +156,29 @@ class Collection:
                 "index": index,
             }
 
-    def problems(self, limit: int = 20) -> list[tuple[str, str]]:
-        """What failed or was skipped, as (file or row, reason)."""
+    def problems(self, locations: Sequence[str] | None = None) -> list[Problem]:
+        """What failed, then what was skipped; only of the sources at these locations, if any are given."""
         with self._engine.connect() as connection:
-            return queries.problems(connection, limit)
+            return queries.problems(connection, locations)
+
+
+def _opened(folder: Path) -> tuple[Engine, EncoderRow]:
+    engine = reading_engine(folder)
+    try:
+        with engine.connect() as connection:
+            require_head(connection, folder)
+            encoder = queries.encoder_row(connection)
+        if encoder is None:
+            raise unfinished(folder)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine, encoder
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _content(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns

@@ -4,6 +4,7 @@ CatalensError
 ├── SourceError              a catalogue or folder to index: missing, empty, unreadable, unknown column
 ├── ImageError               bytes that cannot be used as a picture
 ├── QueryError               a query that cannot be answered: nothing asked, too long, k out of range
+├── EvaluationError          figures that would be wrong or mean nothing: missing pictures, unknown measure or id
 ├── CollectionError          a collection on disk
 │   ├── CollectionNotFound
 │   ├── CollectionLocked     another process is writing
@@ -36,6 +37,10 @@ class ImageError(CatalensError):
 
 class QueryError(CatalensError):
     """A query that cannot be answered as asked."""
+
+
+class EvaluationError(CatalensError):
+    """Search cannot be judged as asked; a figure would be wrong or mean nothing."""
 
 
 class CollectionError(CatalensError):

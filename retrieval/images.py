@@ -78,6 +78,11 @@ class Picture:
 
 def decode_file(path: Path, *, target: int | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
     """`decode` of a file of at most 256 MiB. The message of an ImageError leaves the path out."""
+    return decode(read_file(path), target=target, max_pixels=max_pixels)
+
+
+def read_file(path: Path) -> bytes:
+    """A picture file's bytes, undecoded. Raises ImageError for what is not an ordinary file of 1 byte to 256 MiB."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -86,13 +91,12 @@ def decode_file(path: Path, *, target: int | None = None, max_pixels: int = MAX_
             raise ImageError("not an ordinary file")
         _check_bytes(status.st_size)
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise ImageError("no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ImageError(f"cannot be read: {reason}") from error
-    return decode(data, target=target, max_pixels=max_pixels)
 
 
 def decode(data: bytes, *, target: int | None = None, max_pixels: int = MAX_PIXELS) -> Picture:

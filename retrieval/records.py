@@ -1,4 +1,4 @@
-"""The values that pass between the parts: what an item is before it is stored, and what a search returns."""
+"""What a search returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,32 +1,110 @@
-"""Runs one index run in a process of its own, so that a test can kill it.
+"""Runs index runs in processes that can be killed, one for each line of JSON on its standard input.
 
-python -m tests.crash_driver PHOTOS COLLECTION
+python -m tests.crash_driver
+
+Each run is a fork of this process, which itself never starts a thread: a child of a process that has run threads may
+inherit a lock that nobody will ever free.
 """
 
+import importlib
+import json
+import os
+import signal
 import sys
 import time
+import traceback
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy import Engine, event
+
+import indexer.compaction
+import indexer.durable
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
 from retrieval.encoders.base import FloatArray
 from tests.fakes import ColourEncoder, Pixels
 
+importlib.import_module("retrieval.index.faiss_index")  # once here, not 0.2 s in every child
+
 
 class SlowColourEncoder(ColourEncoder):
-    """Takes 3 ms a photo, so that a kill meets every stage of the run."""
+    """Takes some milliseconds a photo, so that a kill meets every stage of the run."""
+
+    def __init__(self, pause: float) -> None:
+        super().__init__()
+        self.pause = pause
 
     def encode_images(self, pixels: Pixels) -> FloatArray:
-        time.sleep(0.003 * len(pixels))
+        time.sleep(self.pause * len(pixels))
         return super().encode_images(pixels)
 
 
-def main(photos: Path, collection: Path) -> None:
-    source = open_source(photos)
-    sys.stdout.write("started\n")
-    sys.stdout.flush()
-    index_sources(collection, [source], SlowColourEncoder())
+def die_at(number: int) -> None:
+    """Kill this process at the number-th commit, flush or rename."""
+    step = 0
+
+    def tick(*_: object) -> None:
+        nonlocal step
+        step += 1
+        if step == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    event.listen(Engine, "commit", tick)
+    flush, replace = indexer.durable._flush, Path.replace
+
+    def ticking_flush(path: Path) -> None:
+        tick()
+        flush(path)
+
+    def ticking_replace(path: Path, target: Path) -> Path:
+        tick()
+        result = replace(path, target)
+        tick()
+        return result
+
+    indexer.durable._flush = ticking_flush
+    Path.replace = ticking_replace  # type: ignore[method-assign, assignment]
+
+
+def work(job: dict[str, Any]) -> None:
+    """One index run. job: sources, collection, exact_rows; pause (s a photo), min_delta and die_at as wanted."""
+    indexer.compaction.MIN_DELTA = job["min_delta"]
+    if job["die_at"]:
+        die_at(job["die_at"])
+    sources = [open_source(Path(source)) for source in job["sources"]]
+    index_sources(Path(job["collection"]), sources, SlowColourEncoder(job["pause"]), exact_rows=job["exact_rows"])
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """Fork a run and wait for it; kill it `kill_after` seconds later if that is given. Says if it died, and when."""
+    started = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        try:
+            work(job)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    limit = started + (job["kill_after"] or 60)
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            break
+        if time.monotonic() >= limit:
+            os.kill(child, signal.SIGKILL)
+            limit += 60
+        time.sleep(0.001)
+    code = os.waitstatus_to_exitcode(status)
+    return {"code": code, "seconds": time.monotonic() - started}
+
+
+def main() -> None:
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(run(json.loads(line))) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

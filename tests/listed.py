@@ -29,6 +29,9 @@ class ListSource:
     location: Path = Path("/catalogue.csv")
     kind: str = "table"
 
+    def remarks(self) -> list[str]:
+        return []
+
     def count(self) -> int:
         return sum(len(entry.photos) for entry in self.entries)
 

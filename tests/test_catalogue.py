@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from retrieval.catalogue.versions import HEAD, require_head, upgrade, version_of
 from retrieval.collection import Collection
 from retrieval.errors import (
     CollectionDamaged,
+    CollectionError,
     CollectionLocked,
     CollectionNotFound,
     FingerprintMismatch,
@@ -160,6 +162,33 @@ class TestOpening:
             pass
         assert other.spec.fingerprint in str(caught.value)
         assert ENCODER.spec.fingerprint in str(caught.value)
+        assert "another model in this release" in str(caught.value), "its name is the same"
+        assert caught.value.hint == "index again into another --collection"
+
+    def test_many_threads_reopen_a_collection_made_again_once(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened: list[sqlite3.Connection] = []
+        connect = sqlite3.connect
+
+        def noted(*args: Any, **options: Any) -> sqlite3.Connection:
+            opened.append(connect(*args, **options))
+            return opened[-1]
+
+        shutil.copytree(folder, other := folder.with_name("other"))
+        monkeypatch.setattr(sqlite3, "connect", noted)
+        with Collection.open(folder) as collection:
+            collection.view()
+            shutil.rmtree(folder)
+            other.rename(folder)
+            before = list(opened)
+            with ThreadPoolExecutor(4) as threads:
+                views = list(threads.map(lambda _: collection.view(), range(8)))
+            assert len({id(view) for view in views}) == 1
+            assert len(opened) == len(before) + 1
+            for connection in before:
+                with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+                    connection.execute("SELECT 1")
 
     def test_a_failed_opening_leaves_no_connection(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         opened: list[sqlite3.Connection] = []
@@ -187,6 +216,21 @@ class TestOpening:
         assert finds(folder, "two")
         assert (folder / DATABASE).is_file()
         assert [path.name for path in tmp_path.iterdir()] == [name]
+
+    def test_a_folder_that_begins_with_two_slashes(self, folder: Path) -> None:
+        twice = Path(f"/{folder}")
+        assert str(twice).startswith("//")
+        fill(twice, worded("one", "two"))
+        assert finds(twice, "two")
+
+    def test_a_name_that_is_not_utf_8(self, tmp_path: Path) -> None:
+        folder = tmp_path / "c\udcff"
+        with pytest.raises(CollectionError, match="not UTF-8"):
+            fill(folder, worded("one"))
+        (folder / DATABASE).touch()
+        with pytest.raises(CollectionError, match="not UTF-8") as caught:
+            Collection.open(folder)
+        assert caught.value.hint
 
     def test_a_relative_folder(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(folder.parent)
@@ -367,6 +411,23 @@ class TestFullDisk:
         assert finds(folder, fewer[-1].title)
         with Collection.open(folder) as collection:
             assert collection.status()["items"] == len(fewer)
+
+    @pytest.mark.parametrize("free", [60_000, 150_000, 240_000, 300_000, 400_000])
+    def test_a_disk_that_is_nearly_full_from_the_start(self, disk: tuple[Path, Mount], free: int) -> None:
+        place, _ = disk
+        folder = place / "collection"
+        many = worded(*(f"item {number}" for number in range(1_500)))
+        (place / "ballast").write_bytes(b"x" * (shutil.disk_usage(place).free - free))
+        with pytest.raises(StorageError, match=r"full|No space|could not write"):
+            fill(folder, many)
+        try:
+            with Collection.open(folder) as collection:
+                assert collection.status()["items"] < len(many)
+        except CollectionNotFound:
+            pass
+        (place / "ballast").unlink()
+        fill(folder, many[:300])
+        assert finds(folder, "item 299")
 
     def test_no_space_for_an_index_file(self, disk: tuple[Path, Mount]) -> None:
         place, _ = disk

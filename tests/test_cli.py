@@ -1,22 +1,29 @@
 """The command line from outside: exit codes, what goes to which stream, JSON shapes, start-up time, 80 columns."""
 
+import importlib.metadata
+import io
 import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
 from api import cli, commands
+from api.commands import _link
+from api.progress import show_progress
 from indexer.summary import Progress
 from retrieval.encoders import registry
+from retrieval.errors import WeightsUnavailable
 from tests.fakes import ColourEncoder
 from tests.test_pipeline import paint
 
@@ -92,7 +99,7 @@ class TestExitCodes:
         (tmp_path / "photos" / "bad.png").write_bytes(b"no picture")
         code, _, err = run("index", tmp_path / "photos", "--collection", tmp_path / "c")
         assert code == 1
-        assert "none of the 1 photos could be indexed" in err
+        assert "none of the 1 photos or rows could be indexed" in err
 
     def test_1_for_an_error_with_the_next_step_below_it(self, run: Run, photos: Path) -> None:
         code, out, err = run("search", "red")
@@ -130,6 +137,35 @@ class TestExitCodes:
         code, out, err = run("index", photos)
         assert (code, out) == (130, "")
         assert "Traceback" not in err
+
+    def test_version(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(importlib.metadata, "version", lambda name: f"the version of {name}")
+        assert run("--version") == (0, "catalens the version of catalens\n", "")
+
+    def test_forget(self, run: Run, photos: Path) -> None:
+        stored = json.loads(run("index", photos, "--json")[1])["new"]
+        assert run("forget", photos) == (0, "", f"catalens forget: removed={stored}\n")
+        code, out, err = run("forget", photos)
+        assert (code, out) == (1, "")
+        assert "has no source" in err
+
+    def test_a_title_links_to_its_photo(self) -> None:
+        assert _link("/photos/red thing#1.png") == "link file:///photos/red%20thing%231.png"
+        assert _link(None) == ""
+
+    def test_another_model_that_cannot_be_loaded_is_not_the_matter(
+        self, run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run("index", photos)
+
+        def unreachable(name: str) -> ColourEncoder:
+            raise WeightsUnavailable(f"{name} is not here", hint="copy it")
+
+        monkeypatch.setattr("retrieval.encoders.load_encoder", unreachable)
+        code, _, err = run("index", photos, "--model", "ViT-B-32/openai")
+        assert code == 1
+        assert "was made with starter, not with ViT-B-32/openai" in err
+        assert "leave --model out" in err
 
     def test_ctrl_c_while_indexing_says_that_nothing_is_lost(
         self, run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
@@ -208,6 +244,26 @@ class TestJson:
         assert set(said["index"]) == {"image", "text"}
         assert said["index"]["image"]["rows"] == 3
         assert [problem["where"] for problem in said["problems"]] == [str(photos / "bad.png")]
+        assert said["problems"][0]["state"] == "failed"
+        assert said["problems"][0]["reason"].startswith("not a picture")
+
+    def test_status_lists_every_problem_failures_first(self, run: Run, photos: Path) -> None:
+        rows = [f"{n},hat {n}," for n in range(30)] + [f"{n},hat {n},gone{n}.png" for n in range(30, 60)]
+        (photos / "products.csv").write_text("id,title,image\n99,red hat,red_thing.png\n" + "\n".join(rows) + "\n")
+        told = run("index", photos / "products.csv")[2]
+        problems = json.loads(run("status", "--json")[1])["problems"]
+        assert [problem["state"] for problem in problems] == ["failed"] * 30 + ["skipped"] * 30
+        for text in (told, run("status")[1]):
+            lines = text.splitlines()
+            start = lines.index("60 failed or skipped:")
+            assert all(line.startswith("  failed ") for line in lines[start + 1 : start + 21])
+            assert lines[start + 21] == "  and 40 more; all of them: catalens status --json"
+
+    def test_index_reports_the_problems_of_its_own_sources(self, run: Run, photos: Path) -> None:
+        (photos / "bad.png").write_bytes(b"no picture")
+        run("index", photos)
+        paint(photos.parent / "good" / "hat.png", "red")
+        assert "bad.png" not in run("index", photos.parent / "good")[2]
 
     def test_models(self, run: Run) -> None:
         code, out, err = run("models", "--json")
@@ -232,11 +288,18 @@ class TestStreams:
         assert err == ""
 
     def test_a_title_cannot_break_the_line_or_command_the_terminal(self, run: Run, photos: Path) -> None:
-        hostile = {"id": "a\tb", "title": "red\x1b[31m [bold]hat[/nothing]\u2028!", "image": "red_thing.png"}
+        hostile = {"id": "a\tb  c\\t", "title": "red\x1b[31m [bold]hat[/nothing]!", "image": "red_thing.png"}
         (photos / "products.jsonl").write_text(json.dumps(hostile) + "\n")
         run("index", photos / "products.jsonl")
         _, out, _ = run("search", "red")
-        assert out.split("\t")[2:4] == ["a b", "red [31m [bold]hat[/nothing] !"]
+        assert out.split("\t")[2:4] == [r"a\tb  c\\t", r"red\x1b[31m [bold]hat[/nothing]!"]
+
+    def test_a_photos_path_cannot_add_columns(self, run: Run, photos: Path) -> None:
+        paint(photos / "a\tb\nc.png", "purple")
+        run("index", photos)
+        _, out, _ = run("search", "purple", "-k", "1")
+        assert out.count("\n") == 1
+        assert out.rstrip("\n").split("\t")[4] == str(photos / r"a\tb\nc.png")
 
     def test_an_empty_collection_says_how_to_fill_it(self, run: Run, collection: Path, photos: Path) -> None:
         for photo in photos.iterdir():
@@ -324,6 +387,31 @@ class TestAProgramOfItsOwn:
         os.close(writer)
         assert (done.returncode, done.stderr) == (1, "")
 
+    @pytest.mark.parametrize(
+        "arguments", [["search", "red"], ["search", "red", "--json"], ["status"], ["models"], ["--help"]], ids=" ".join
+    )
+    def test_a_full_disk_behind_stdout_is_said(self, arguments: list[str], collection: Path) -> None:
+        with Path("/dev/full").open("wb") as full:
+            code = run_with_stdout(full, *arguments)
+        assert code == (1, NO_SPACE)
+
+    def test_a_large_answer_meets_the_full_disk_while_it_is_written(self, collection: Path, photos: Path) -> None:
+        for number in range(200):
+            (photos / f"{number}.png").write_bytes(b"no picture")
+        assert program("index", photos).returncode == 0
+        with Path("/dev/full").open("wb") as full:
+            assert run_with_stdout(full, "status", "--json") == (1, NO_SPACE)
+
+    def test_a_closed_stdout_is_said(self, collection: Path) -> None:
+        command = shlex.join([sys.executable, "-c", PROGRAM, "search", "red"])
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            ["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, env=environment, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: cannot write the results: standard output is closed\n  ")
+        assert len(done.stderr.splitlines()) == 2
+
     def test_a_terminal_without_unicode_gets_an_answer_too(self, run: Run, photos: Path) -> None:
         (photos / "products.csv").write_text("id,name,image\n7,帽子,red_thing.png\n", encoding="utf-8")
         run("index", photos / "products.csv")
@@ -332,8 +420,44 @@ class TestAProgramOfItsOwn:
         assert json.loads(program("search", "red", "--json", env=ascii_only).stdout)["hits"][0]["title"] == "帽子"
 
 
+NO_SPACE = (
+    "error: cannot write the results: No space left on device\n"
+    "  send them to a place that can take them, such as another disk\n"
+)
+
+
+def run_with_stdout(stdout: IO[bytes], *arguments: str) -> tuple[int, str]:
+    """Exit code and stderr."""
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment, timeout=60, check=False
+    )
+    return done.returncode, done.stderr
+
+
+class TestProgress:
+    def test_the_rate_of_the_index_stage_is_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [0.0]
+        monkeypatch.setattr("api.progress.monotonic", lambda: now[0])
+        shown = io.StringIO()
+        with show_progress(Console(file=shown, width=200)) as on_progress:
+            for seconds, progress in [
+                (0, Progress("photos", 0, 1000)),
+                (1000, Progress("photos", 1000, 1000)),
+                (1000, Progress("index", 0, 1000)),
+                (1010, Progress("index", 500, 1000)),
+            ]:
+                now[0] = seconds
+                on_progress(progress)
+        assert shown.getvalue().splitlines() == [
+            "Indexing photos: 1,000 of 1,000, 1/s, 0 s left",
+            "Building the index: 500 of 1,000, 50/s, 10 s left",
+        ]
+
+
 def on_a_terminal(*arguments: str) -> str:
-    """What a terminal of 80 columns shows, without the colours."""
+    """What a terminal of 80 columns shows, without the colours and the addresses behind links."""
     master, slave = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *arguments],
@@ -354,7 +478,7 @@ def on_a_terminal(*arguments: str) -> str:
         shown += block
     os.close(master)
     assert process.wait(30) == 0, shown.decode()
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r", "")
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\]8;.*?\x1b\\", "", shown.decode()).replace("\r", "")
 
 
 class TestEightyColumns:

@@ -190,8 +190,9 @@ def test_a_package_that_unpacks_to_too_much_is_refused(
 def test_a_package_that_is_not_a_catalogue_is_refused(
     npm: FakeNpm, cache: Path, package: bytes, complaint: str
 ) -> None:
-    with pytest.raises(SourceError, match=complaint):
+    with pytest.raises(SourceError, match=complaint) as caught:
         fetch(cache, on_message=print, npm=str(npm.path), sha512=npm.brings(package))
+    assert "npm config get registry" in caught.value.hint
     assert files_in(cache) == set()
 
 

@@ -28,7 +28,9 @@ def command_lines() -> list[str]:
 
 
 def options_of(command: str) -> set[str]:
-    return {option for parameter in COMMANDS[command].params for option in parameter.opts if option.startswith("-")}
+    """The options of a command, or of all commands of a group."""
+    parts = getattr(COMMANDS[command], "commands", {"": COMMANDS[command]}).values()
+    return {option for part in parts for p in part.params for option in p.opts if option.startswith("-")}
 
 
 @pytest.mark.parametrize("line", command_lines())
@@ -71,7 +73,7 @@ def test_the_python_example_runs(
     Image.new("RGB", (30, 30), COLOURS["orange"]).save(tmp_path / "1.png")
     (tmp_path / "products.csv").write_text("sku,name,image\nA-1,Orange chair,1.png\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(retrieval.encoders, "load_encoder", lambda name: ColourEncoder(name))
+    monkeypatch.setattr(retrieval.encoders, "load_encoder", ColourEncoder)
     (example,) = blocks("python")
     exec(example, {})
     assert capsys.readouterr().out.startswith("1 A-1 Orange chair ")

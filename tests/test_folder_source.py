@@ -69,7 +69,7 @@ def test_what_is_no_file_is_reported_and_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     rejected = [item for item in open_source(tmp_path).items() if isinstance(item, Rejected)]
     assert [item.where for item in rejected] == ["broken.jpg", "circle.jpg", "pipe.jpg"]
-    assert all("not a file" in item.reason for item in rejected)
+    assert all("not a file" in item.reason and not item.unreadable for item in rejected)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
@@ -81,8 +81,23 @@ def test_names_that_are_not_unicode_are_reported(tmp_path: Path) -> None:
     (bad_folder / "b.jpg").write_bytes(b"")
     rejected = [item for item in open_source(tmp_path).items() if isinstance(item, Rejected)]
     assert [item.where for item in rejected] == [r"\xff", r"caf\xe9.jpg"]
-    assert all("not valid Unicode" in item.reason for item in rejected)
+    assert all("not valid Unicode" in item.reason and item.unreadable for item in rejected)
     assert ids(tmp_path) == ["a.jpg"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+@pytest.mark.parametrize("what", ["folder", "file in it", "working folder", "images_dir"])
+def test_a_source_whose_path_is_not_utf8_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    folder = tmp_path / os.fsdecode(b"ph\xffotos")
+    photo(folder / "a.jpg")
+    for place in (folder, tmp_path):
+        (place / "products.csv").write_text("id,image\n1,a.jpg\n")
+    monkeypatch.chdir(folder)
+    path = {"folder": folder, "file in it": folder / "products.csv", "working folder": Path("products.csv")}.get(what)
+    with pytest.raises(SourceError, match=r"ph\\xffotos\S* has bytes that are not UTF-8") as caught:
+        open_source(path or tmp_path / "products.csv", images_dir=None if path else folder)
+    assert "rename" in caught.value.hint
+    str(caught.value).encode()
 
 
 def test_folders_deeper_than_the_recursion_limit() -> None:
@@ -107,7 +122,7 @@ def test_a_folder_that_may_not_be_listed(tmp_path: Path) -> None:
     locked.chmod(0)
     try:
         assert [item for item in open_source(tmp_path).items() if isinstance(item, Rejected)] == [
-            Rejected("locked/", "cannot list the folder: Permission denied")
+            Rejected("locked/", "cannot list the folder: Permission denied", unreadable=True)
         ]
         with pytest.raises(SourceError, match="Permission denied"):
             open_source(locked)
@@ -122,7 +137,7 @@ def test_a_folder_that_vanishes_while_it_is_listed_is_reported(tmp_path: Path) -
     next(items)
     gone.unlink()
     gone.parent.rmdir()
-    assert list(items) == [Rejected("b/", "cannot list the folder: No such file or directory")]
+    assert list(items) == [Rejected("b/", "cannot list the folder: No such file or directory", unreadable=True)]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What every vector index promises, checked against the whole similarity matrix."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
@@ -26,13 +27,19 @@ Half = npt.NDArray[np.float16]
 Build = Callable[[Ids, Half], VectorIndex]
 
 
+def built(rung: Rung, ids: Ids, vectors: Half) -> FaissIndex:
+    index = faiss_index.empty(rung, DIMENSION, vectors.astype(np.float32))
+    index.add(ids, vectors)
+    return index
+
+
 def faiss_exact(ids: Ids, vectors: Half) -> FaissIndex:
-    return faiss_index.build(rung_for(len(ids)), [(ids, vectors)], DIMENSION)
+    return built(rung_for(len(ids)), ids, vectors)
 
 
 def ivf_of_all_lists(ids: Ids, vectors: Half) -> FaissIndex:
     """An inverted file that visits all its lists: only the 8-bit codes are left to blur its scores."""
-    index = faiss_index.build(rung_for(len(ids), exact_rows=0), [(ids, vectors)], DIMENSION)
+    index = built(rung_for(len(ids), exact_rows=0), ids, vectors)
     if index._inverted is not None:
         index._inverted.nprobe = index._inverted.nlist
     return index
@@ -90,6 +97,18 @@ def check(found: Neighbours, truth: Neighbours, ids: Ids, vectors: Half, queries
         np.testing.assert_allclose(found.scores[query][: len(owners)], true, atol=slack)
     if slack < 1e-3:
         np.testing.assert_array_equal(found.ids, truth.ids)
+
+
+def test_a_masked_exact_search_copies_no_vectors() -> None:
+    index = ExactIndex(np.arange(1, 2001), np.random.default_rng(0).normal(size=(2000, 512)))
+    mask = IdMask.all_but(np.array([7]), 2001)
+    queries = index.vectors[6:7]
+    tracemalloc.start()
+    found = index.search(queries, 10, mask)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 7 not in found.ids
+    assert peak < index.vectors.nbytes / 4
 
 
 class TestEveryIndex:

@@ -12,8 +12,8 @@ from retrieval.encoders.base import FloatArray, unit_rows
 from retrieval.index import faiss_index
 from retrieval.index.base import NO_ID, IdArray, IdMask
 from retrieval.index.exact import ExactIndex
-from retrieval.index.faiss_index import TARGET_RECALL, FaissIndex
-from retrieval.index.ladder import rung_for
+from retrieval.index.faiss_index import TARGET_RECALL, TUNE_K, FaissIndex
+from retrieval.index.ladder import Rung, rung_for
 from retrieval.index.view import VectorView
 from tests.listed import NoiseEncoder, compacted, fill, stored, worded
 
@@ -38,14 +38,24 @@ def shifted(clustered: tuple[IdArray, Half]) -> FloatArray:
     return unit_rows(rows + 0.8 * unit_rows(generator.normal(size=(1, DIMENSION))))
 
 
+def built(rung: Rung, rows: tuple[IdArray, Half]) -> FaissIndex:
+    index = faiss_index.empty(rung, DIMENSION, rows[1].astype(np.float32))
+    index.add(*rows)
+    return index
+
+
 def inverted(clustered: tuple[IdArray, Half]) -> FaissIndex:
-    return faiss_index.build(rung_for(ROWS, exact_rows=1_000), [clustered], DIMENSION)
+    return built(rung_for(ROWS, exact_rows=1_000), clustered)
+
+
+def true_best(clustered: tuple[IdArray, Half], asked: FloatArray) -> IdArray:
+    return ExactIndex(*clustered).search(asked, TUNE_K).ids
 
 
 @pytest.fixture(scope="module")
 def tuned(clustered: tuple[IdArray, Half], shifted: FloatArray) -> FaissIndex:
     index = inverted(clustered)
-    faiss_index.tune(index, shifted[:200], ExactIndex(*clustered))
+    faiss_index.tune(index, shifted[:200], true_best(clustered, shifted[:200]))
     return index
 
 
@@ -55,7 +65,7 @@ def view_of(index: FaissIndex, clustered: tuple[IdArray, Half], deleted: list[in
     return VectorView(
         modality="image",
         dimension=DIMENSION,
-        generation=Generation(1, "image", "image-000001.faiss", "", "ivf-sq8", ROWS, last, 1),
+        generation=Generation(1, "image", "image-000001.faiss", "", "ivf-sq8", ROWS, last, 1, index.nprobe, 1.0),
         base=index,
         delta=ExactIndex(clustered[0][:0], clustered[1][:0]),
         deleted=gone,
@@ -80,7 +90,7 @@ class Store:
 def test_tuning_reaches_its_target_on_shifted_queries(clustered: tuple[IdArray, Half], shifted: FloatArray) -> None:
     index = inverted(clustered)
     assert index.nprobe == 1
-    recall = faiss_index.tune(index, shifted[:200], ExactIndex(*clustered))
+    recall = faiss_index.tune(index, shifted[:200], true_best(clustered, shifted[:200]))
     assert recall >= TARGET_RECALL
     assert 1 < index.nprobe < rung_for(ROWS, exact_rows=1_000).lists, "neither untuned nor a full scan"
 
@@ -96,9 +106,9 @@ def test_the_tuned_recall_holds_for_other_queries(
 
 
 def test_an_exact_index_needs_no_tuning(clustered: tuple[IdArray, Half], shifted: FloatArray) -> None:
-    index = faiss_index.build(rung_for(ROWS), [clustered], DIMENSION)
+    index = built(rung_for(ROWS), clustered)
     assert index.exact
-    assert faiss_index.tune(index, shifted, ExactIndex(*clustered)) == 1.0
+    assert faiss_index.tune(index, shifted, true_best(clustered, shifted)) == 1.0
     assert index.nprobe == 0
 
 
@@ -170,7 +180,10 @@ def test_a_collection_past_the_exact_rung(tmp_path: Path) -> None:
         assert not view.base.exact
         assert len(view) == 630
         found = view.search(queries, 10, lambda wanted: collection.vectors("text", wanted))
-        assert collection.status()["index"]["text"]["kind"] == "ivf-sq8"
+        status = collection.status()["index"]["text"]
+        assert status["kind"] == "ivf-sq8"
+        assert status["nprobe"] == getattr(view.base, "nprobe", None) > 1
+        assert TARGET_RECALL <= status["recall"] <= 1
     recall = np.mean([len(np.intersect1d(t, f)) / 10 for t, f in zip(truth.ids, found.ids, strict=True)])
     assert recall >= TARGET_RECALL - 0.03
     same = found.ids == truth.ids
@@ -178,4 +191,5 @@ def test_a_collection_past_the_exact_rung(tmp_path: Path) -> None:
     assert compacted(tmp_path, exact_rows=2_000)
     with Collection.open(tmp_path) as collection:
         assert collection.view().text.base is not None
-        assert collection.status()["index"]["text"]["kind"] == "exact-fp16"
+        status = collection.status()["index"]["text"]
+        assert (status["kind"], status["nprobe"], status["recall"]) == ("exact-fp16", 0, 1.0)

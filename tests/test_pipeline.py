@@ -490,6 +490,9 @@ class TestARunThatBreaks:
         class Broken:
             kind, location = "folder", folder.photos
 
+            def remarks(self) -> list[str]:
+                return []
+
             def count(self) -> int:
                 return 3
 

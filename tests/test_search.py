@@ -1,17 +1,20 @@
 """A query's whole way through a real collection, with colours for an answer key."""
 
 import io
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from indexer.sources.base import SourceItem
+from retrieval.catalogue.queries import Modality, OwnerRow
 from retrieval.collection import Collection
 from retrieval.errors import CollectionNotFound, FingerprintMismatch, ImageError, QueryError
-from retrieval.search import MAX_K, MAX_WORDS, Answer, Searcher
+from retrieval.search import MAX_K, MAX_WORDS, Answer, Query, Searcher
 from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import NoiseEncoder, fill, paint, worded
 
@@ -178,6 +181,20 @@ class TestBadQueries:
             assert part in str(caught.value)
         assert caught.value.hint
 
+    def test_another_release_of_the_same_model_is_called_that(self, shop: Path) -> None:
+        with pytest.raises(FingerprintMismatch, match="another model in this release") as caught:
+            Searcher.open(shop / "collection", ColourEncoder(version="2"))
+        assert caught.value.hint == "index again into another --collection"
+
+    def test_by_something_unknown(self, searcher: Searcher) -> None:
+        with pytest.raises(QueryError, match="by is 'sound'") as caught:
+            searcher.search("red", by=cast("Modality", "sound"))
+        assert caught.value.hint
+
+    def test_a_query_made_before_is_answered_as_search_does(self, searcher: Searcher) -> None:
+        query = Query("red", k=3, by="text")
+        assert searcher.answer(query).hits == searcher.search("red", k=3, by="text").hits
+
     def test_the_same_weights_under_another_name_are_welcome(self, shop: Path) -> None:
         with Searcher.open(shop / "collection", ColourEncoder(name="alias")) as searcher:
             assert searcher.search("red").hits
@@ -208,6 +225,49 @@ class TestWhileTheCollectionChanges:
             fill(tmp_path, worded("one", "three"))
             assert ids(searcher.search("three", by="text"))[0] == "three"
             assert "two" not in ids(searcher.search("two", by="text"))
+
+    def test_one_deleted_and_made_again_is_followed(self, tmp_path: Path) -> None:
+        fill(tmp_path / "c", worded("one", "two", "three"))
+        with Searcher.open(tmp_path / "c", NoiseEncoder()) as searcher:
+            assert ids(searcher.search("two", by="text"))[0] == "two"
+            shutil.rmtree(tmp_path / "c")
+            with pytest.raises(CollectionNotFound):
+                searcher.search("two", by="text")
+            fill(tmp_path / "c", worded("three", "two", "four"))
+            for title in ("four", "two"):
+                hit = searcher.search(title, by="text").hits[0]
+                assert (hit.item_id, hit.matched_text) == (title, title)
+                assert hit.score == pytest.approx(1, abs=1e-3)
+
+    def test_one_made_again_with_another_model_is_refused(self, tmp_path: Path) -> None:
+        fill(tmp_path / "c", worded("one"), ColourEncoder())
+        with Searcher.open(tmp_path / "c", ColourEncoder()) as searcher:
+            shutil.rmtree(tmp_path / "c")
+            fill(tmp_path / "c", worded("one"), ColourEncoder(version="2"))
+            for _ in range(2):
+                with pytest.raises(FingerprintMismatch, match="made again") as caught:
+                    searcher.search("one", by="text")
+                assert "anew" in caught.value.hint
+
+    def test_one_made_again_between_the_search_and_its_rows_is_searched_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(tmp_path / "c", worded("one", "two"))
+        rows = Collection.rows
+        made_again: list[bool] = []
+
+        def late(collection: Collection, by: Modality, owners: list[int]) -> dict[int, OwnerRow]:
+            if not made_again:
+                made_again.append(True)
+                shutil.rmtree(tmp_path / "c")
+                fill(tmp_path / "c", worded("two", "one"))
+            with collection._engine.connect():  # another thread has the only one: rows meets the new file
+                return rows(collection, by, owners)
+
+        monkeypatch.setattr(Collection, "rows", late)
+        with Searcher.open(tmp_path / "c", NoiseEncoder()) as searcher:
+            hit = searcher.search("two", by="text").hits[0]
+        assert (hit.item_id, hit.matched_text) == ("two", "two")
 
     def test_an_empty_collection_has_no_hits(self, tmp_path: Path) -> None:
         fill(tmp_path, [])

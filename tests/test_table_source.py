@@ -1,5 +1,6 @@
 """Catalogue files: every format, every way they come broken, and how rows become items."""
 
+import csv
 import datetime
 import json
 import os
@@ -110,6 +111,54 @@ def test_encodings(shop: Path, encoding: str, title: str) -> None:
     assert [(item.item_id, item.title) for item in items] == [("1", title)]
 
 
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_a_bad_byte_costs_its_row_and_not_the_file(shop: Path, start: bytes) -> None:
+    (shop / "images" / "rosé.jpg").write_bytes(b"")
+    rows = ["1,Chaussée,rosé.jpg\n".encode(), b"2,caf\xe9,1.jpg\n", b"3,plain,2.jpg\n", "4,红,3.jpg\n".encode()]
+    items, rejected = entries(write(shop, start + b"id,title,image\n" + b"".join(rows)))
+    assert [(item.title, names(item)) for item in items] == [
+        ("Chaussée", ["rosé.jpg"]),
+        ("plain", ["2.jpg"]),
+        ("红", ["3.jpg"]),
+    ]
+    assert rejected == [Rejected("products.csv line 3", "holds bytes that are not UTF-8", unreadable=True)]
+
+
+def test_a_bad_byte_past_the_first_block(shop: Path) -> None:
+    rows = [f"{n},Größe {'x' * 90},1.jpg\n".encode() for n in range(15_000)]
+    rows[12_345] = b"12345,Gr\xf6\xdfe,1.jpg\n"
+    items, rejected = entries(write(shop, b"id,title,image\n" + b"".join(rows)))
+    assert (len(items), items[-1].title[:5]) == (14_999, "Größe")
+    assert [entry.where for entry in rejected] == ["products.csv line 12347"]
+
+
+def test_a_bad_byte_in_the_header(shop: Path) -> None:
+    with pytest.raises(SourceError, match="not a header: holds bytes that are not UTF-8"):
+        open_source(write(shop, b"id,pr\xefs,title,image\n" + "1,2,é,1.jpg\n".encode() * 3))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "header", "title"),
+    [
+        ("gb18030", "名称", "红色连衣裙，棉"),
+        ("cp1252", "Größe", "Röcke für Mädchen"),
+        ("cp1252", "Größe", "plain"),  # every byte of it is valid GB18030
+        ("cp1252", "Prix", "Été à la mer"),
+    ],
+)
+def test_files_that_are_not_utf8(shop: Path, encoding: str, header: str, title: str) -> None:
+    text = f"id,{header},title,image\n" + "".join(f"{n},7,{title},1.jpg\n" for n in range(3))
+    items, rejected = entries(write(shop, text.encode(encoding)))
+    assert [(item.title, item.attributes) for item in items] == [(title, {header: 7})] * 3
+    assert not rejected
+
+
+def test_a_chinese_file_that_is_damaged_later_on(shop: Path) -> None:
+    rows = "红色连衣裙,1.jpg\n".encode("gb18030") * 80_000 + b"\xff\n"
+    items, _ = entries(write(shop, b"title,image\n" + rows))
+    assert items[0].title == "红色连衣裙".encode("gb18030").decode("cp1252", "replace")
+
+
 def test_bytes_of_no_encoding_do_not_stop_the_reading(shop: Path) -> None:
     items, _ = entries(write(shop, b"id,title,image\n1,caf\xe9 \x81,1.jpg\n"))
     assert items[0].title == "café \ufffd"
@@ -119,6 +168,34 @@ def test_unnamed_and_repeated_headers(shop: Path) -> None:
     items, _ = entries(write(shop, ",id,colour,colour,image,image\n0,A,red,blue,1.jpg,2.jpg\n"))
     assert items[0].attributes == {"colour": "red", "colour 2": "blue"}
     assert names(items[0]) == ["1.jpg", "2.jpg"]
+
+
+HEADERS = ["id", "unit  price", "unit price", " image\n", " "]
+CELLS = ["A", "1", "2", "1.jpg", "not read"]
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl", "p.parquet"])
+def test_all_formats_clean_their_headers_alike(shop: Path, name: str) -> None:
+    path = shop / name
+    if name == "p.csv":
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([HEADERS, CELLS])
+    elif name == "p.jsonl":
+        path.write_text(json.dumps(dict(zip(HEADERS, CELLS, strict=True))))
+    else:
+        parquet.write_table(pa.table([[cell] for cell in CELLS], names=HEADERS), path)
+    items, _ = entries(path)
+    assert {key: str(value) for key, value in items[0].attributes.items()} == {"unit price": "1", "unit price 2": "2"}
+    assert (items[0].item_id, names(items[0])) == ("A", ["1.jpg"])
+
+
+@pytest.mark.parametrize("separator", ["|", ";", "\n"])
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
+def test_what_separates_photos_is_counted(shop: Path, name: str, separator: str) -> None:
+    cell = separator.join(["1.jpg", "2.jpg", "3.jpg"])
+    text = f'id,image\n1,"{cell}"\n' if name == "p.csv" else json.dumps({"id": 1, "image": cell})
+    source = open_source(write(shop, text, name))
+    assert source.count() == sum(len(item.photos) for item in source.items() if isinstance(item, SourceItem)) == 3
 
 
 def test_broken_rows_are_rejected_with_their_lines(shop: Path) -> None:
@@ -136,6 +213,7 @@ def test_broken_rows_are_rejected_with_their_lines(shop: Path) -> None:
     )
     items, rejected = entries(write(shop, text))
     assert [item.item_id for item in items] == ["3", "6"]
+    assert all(entry.unreadable for entry in rejected)
     assert [(entry.where, entry.reason) for entry in rejected] == [
         ("products.csv line 2", "2 cells where the header has 3"),
         ("products.csv line 3", "4 cells where the header has 3"),
@@ -202,7 +280,7 @@ def test_json_lines(shop: Path) -> None:
 
 def test_a_json_line_that_is_not_utf8(shop: Path) -> None:
     items, rejected = entries(write(shop, b'{"id": 1, "image": "1.jpg"}\n{"id": "\xff"}\n', "p.jsonl"))
-    assert (len(items), [entry.where for entry in rejected]) == (1, ["p.jsonl line 2"])
+    assert (len(items), [(entry.where, entry.unreadable) for entry in rejected]) == (1, [("p.jsonl line 2", True)])
 
 
 def test_json_in_one_array_is_refused_with_a_hint(shop: Path) -> None:
@@ -314,6 +392,7 @@ def test_rows_that_cannot_be_items(shop: Path) -> None:
     first = "duplicate id 'a', first on line 2; "
     assert rejected == [
         Rejected("products.csv line 3", first + "rows need their own ids: choose another column with --id-column"),
+        Rejected("products.csv line 4", "continues a row that was refused"),
         Rejected("products.csv line 5", "neither a title nor a photo"),
         Rejected("products.csv line 6", "no id in column 'id'"),
         Rejected(
@@ -323,10 +402,32 @@ def test_rows_that_cannot_be_items(shop: Path) -> None:
     ]
 
 
+def test_a_row_that_repeats_the_id_is_not_lost_behind_a_broken_one(shop: Path) -> None:
+    items, rejected = entries(write(shop, "id,title,image\na,A,1.jpg\nbroken\na,,2.jpg\n,,3.jpg\nb,B,4.jpg\n"))
+    assert [(item.item_id, names(item)) for item in items] == [("a", ["1.jpg", "2.jpg", "3.jpg"]), ("b", ["4.jpg"])]
+    assert [entry.where for entry in rejected] == ["products.csv line 3"]
+
+
+def test_a_first_row_that_continues_nothing(shop: Path) -> None:
+    items, rejected = entries(write(shop, "id,title,image\n,,1.jpg\n,,2.jpg\nb,B,3.jpg\n"))
+    assert [(item.item_id, names(item)) for item in items] == [("b", ["3.jpg"])]
+    assert [entry.reason for entry in rejected] == ["no id in column 'id'", "continues a row that was refused"]
+
+
 def test_a_broken_row_ends_the_item_above(shop: Path) -> None:
     items, rejected = entries(write(shop, "id,title,image\na,A,1.jpg\nbroken\n,,2.jpg\nb,B,3.jpg\n"))
     assert [(item.item_id, names(item)) for item in items] == [("a", ["1.jpg"]), ("b", ["3.jpg"])]
-    assert len(rejected) == 1
+    assert [(entry.where, entry.unreadable) for entry in rejected] == [
+        ("products.csv line 3", True),
+        ("products.csv line 4", False),
+    ]
+    assert rejected[1].reason == "continues a row that was refused"
+
+
+def test_blank_rows_are_not_counted(shop: Path) -> None:
+    items, rejected = entries(write(shop, "id,title,image\n,,\na,A,1.jpg\na,B,2.jpg\n,,\n , ,\n"))
+    assert [item.item_id for item in items] == ["a"]
+    assert [entry.where for entry in rejected] == ["products.csv line 4"]
 
 
 def test_without_titles_a_missing_id_is_a_mistake(shop: Path) -> None:

@@ -401,7 +401,7 @@ class TestHousekeeping:
 
     def test_progress_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fill(tmp_path, titles(0, 25))
-        monkeypatch.setattr(compaction, "BLOCK_ROWS", 10)
+        monkeypatch.setattr("indexer.index_build.BLOCK_ROWS", 10)
         told: list[tuple[int, int]] = []
         with open_writer(tmp_path, ENCODER.spec) as writer:
             compaction.compact(tmp_path, writer.engine, lambda done, rows: told.append((done, rows)), force=True)

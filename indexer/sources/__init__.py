@@ -1,5 +1,6 @@
 """Where items come from: a folder of photos, or a catalogue file."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,11 +8,13 @@ from indexer.sources.base import Rejected, Source, SourceItem
 from indexer.sources.delimited import DelimitedReader
 from indexer.sources.folder import FolderSource
 from indexer.sources.json_lines import JsonLinesReader
+from indexer.sources.names import one_spelling
 from indexer.sources.parquet import ParquetReader
 from indexer.sources.rows import RowReader, unreadable
 from indexer.sources.table import TableSource
 from retrieval.errors import SourceError
 from retrieval.images import SUFFIXES
+from retrieval.photo_paths import is_unicode
 
 __all__ = ["Rejected", "Source", "SourceItem", "open_source"]
 
@@ -40,8 +43,10 @@ def open_source(
     images_dir: where a catalogue's relative photo paths start, if not at the catalogue.
     id_column, image_column, title_column: headers to use in place of the guess.
 
-    Raises SourceError if the path is missing, empty, unreadable or of another kind, or lacks a column.
+    Raises SourceError if the path is missing, empty, unreadable or of another kind, is not UTF-8, or lacks a column.
     """
+    for given in filter(None, (path, images_dir)):
+        _require_utf8(one_spelling(given))
     try:
         is_folder, exists, is_file = path.is_dir(), path.exists(), path.is_file()
     except OSError as error:  # a name that is too long, a folder on the way that may not be entered
@@ -50,18 +55,18 @@ def open_source(
         if images_dir or id_column or image_column or title_column:
             raise SourceError(
                 f"{path} is a folder: --images-dir and the --…-column flags are for catalogue files",
-                hint="Leave them out, or give the catalogue file.",
+                hint="leave them out, or give the catalogue file",
             )
         return FolderSource(path)
     if not exists:
-        raise SourceError(f"there is nothing at {path}", hint=f"Give {_SUPPORTED}.")
+        raise SourceError(f"there is nothing at {path}", hint=f"give {_SUPPORTED}")
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
-        raise SourceError(f"{path} is a single photo", hint=f"Index its folder: {path.parent}")
+        raise SourceError(f"{path} is a single photo", hint=f"index its folder: {path.parent}")
     if suffix not in _READERS or not is_file:
-        raise SourceError(f"{path} is not a kind of catalogue that can be read", hint=f"Give {_SUPPORTED}.")
+        raise SourceError(f"{path} is not a kind of catalogue that can be read", hint=f"give {_SUPPORTED}")
     if images_dir and not images_dir.is_dir():
-        raise SourceError(f"--images-dir {images_dir} is not a folder", hint="Give the folder that holds the photos.")
+        raise SourceError(f"--images-dir {images_dir} is not a folder", hint="give the folder that holds the photos")
     return TableSource(
         path,
         _READERS[suffix](path),
@@ -70,3 +75,12 @@ def open_source(
         image_column=image_column,
         title_column=title_column,
     )
+
+
+def _require_utf8(place: Path) -> None:
+    """All photos below it would have paths that the database cannot hold."""
+    if not is_unicode(str(place)):
+        printable = os.fsencode(place).decode("utf-8", "backslashreplace")
+        raise SourceError(
+            f"the path {printable} has bytes that are not UTF-8", hint="rename the folder or file with that name"
+        )

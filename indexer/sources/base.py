@@ -30,10 +30,16 @@ class SourceItem:
 
 @dataclass(frozen=True)
 class Rejected:
-    """An entry that cannot become an item, with the reason: it is recorded and reported, and the run goes on."""
+    """An entry that cannot become an item, with the reason: it is recorded and reported, and the run goes on.
+
+    unreadable: True where the entry could not be read at all (a malformed line, an open quote, a name that is not
+        UTF-8), so that nobody knows which stored items it stood for and none may be taken for removed because of it;
+        False where it was read and then refused (a duplicate id, nothing in it).
+    """
 
     where: str
     reason: str
+    unreadable: bool = False
 
 
 class Source(Protocol):
@@ -55,4 +61,8 @@ class Source(Protocol):
 
     def items(self) -> Iterator[SourceItem | Rejected]:
         """All entries in a stable order, read as a stream; each call starts anew."""
+        ...
+
+    def remarks(self) -> list[str]:
+        """How the source was understood, a sentence each; complete when `items` has ended."""
         ...

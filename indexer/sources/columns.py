@@ -71,7 +71,7 @@ def map_columns(
     if not images:
         raise SourceError(
             f"no column of {file_name} looks like it names photos; its columns are {_listed(columns)}",
-            hint="Say which one does with --image-column. Pictures stored inside a table are not read.",
+            hint="say which one does with --image-column; pictures stored inside a table are not read",
         )
     used = {title, *images}
     return ColumnMap(
@@ -89,10 +89,10 @@ def _given(role: str, wanted: str | None, columns: Sequence[str], file_name: str
     found = by_plain.get(_plain(wanted))
     if found is None:
         near = difflib.get_close_matches(_plain(wanted), by_plain, n=1)
-        meant = f" Did you mean {by_plain[near[0]]!r}?" if near else ""
+        meant = f"; did you mean {by_plain[near[0]]!r}?" if near else ""
         raise SourceError(
             f"{file_name} has no column {wanted!r}; its columns are {_listed(columns)}",
-            hint=f"Give one of them to --{role}-column.{meant}",
+            hint=f"give one of them to --{role}-column{meant}",
         )
     return found
 

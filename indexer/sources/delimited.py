@@ -1,6 +1,5 @@
 """CSV, TSV and their cousins, as people's programs really write them."""
 
-import codecs
 import csv
 import re
 from collections.abc import Iterator, Sequence
@@ -9,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from indexer.sources.base import Rejected
-from indexer.sources.rows import Row, unreadable, without_rows
+from indexer.sources.encodings import table_encoding
+from indexer.sources.rows import Row, unique_headers, unreadable, without_rows
 from indexer.sources.values import TextColumn
 from retrieval.errors import SourceError
+from retrieval.photo_paths import is_unicode
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLE = 64 * 1024
@@ -22,8 +23,8 @@ _END = "\0end of file\0"
 class DelimitedReader:
     """Rows of a text table whose first line has the headers.
 
-    The delimiter is the one of `,` `;` tab `|` that cuts the first lines most evenly. UTF-8, with or without a
-    byte order mark, and UTF-16 with one; what is not valid UTF-8 is read as Windows-1252, which never fails.
+    The delimiter is the one of `,` `;` tab `|` that cuts the first lines most evenly; the encoding is
+    `table_encoding`'s, and rows of a UTF-8 file that are not UTF-8 are rejected, the others read.
     One pass when it is made learns every column's type; memory does not grow with the number of rows.
     """
 
@@ -33,7 +34,7 @@ class DelimitedReader:
         """Raises SourceError for a file that is empty, binary, unreadable or has no rows."""
         self._path = path
         try:
-            self._encoding = _encoding(path)
+            self._encoding = table_encoding(path)
             with self._open() as file:
                 sample = file.read(_SAMPLE)
         except OSError as error:
@@ -43,7 +44,7 @@ class DelimitedReader:
         # Random bytes are 12 % control characters; text has none, but one broken row is no reason to give up.
         if len(_CONTROL.findall(sample)) > len(sample) / 100 or _CONTROL.search(sample.lstrip().split("\n")[0]):
             raise SourceError(
-                f"{path} is not a text table: it holds binary data", hint="Export it as CSV, JSON lines or Parquet."
+                f"{path} is not a text table: it holds binary data", hint="export it as CSV, JSON lines or Parquet"
             )
         self._delimiter = _delimiter(sample)
         self._headers = self._read_headers()
@@ -66,14 +67,18 @@ class DelimitedReader:
         return self._types[column].filled + self._types[column].parts
 
     def _open(self) -> Any:
-        return self._path.open(encoding=self._encoding, errors="replace", newline="")
+        # Bad bytes of UTF-8 become lone surrogates, by which their row is known; Windows-1252 has five unused bytes.
+        errors = "surrogateescape" if self._encoding == "utf-8-sig" else "replace"
+        return self._path.open(encoding=self._encoding, errors=errors, newline="")
 
     def _read_headers(self) -> list[str]:
+        reason = "it is empty"
         for _, cells in self._records():
-            if isinstance(cells, Rejected):
-                break
-            return _unique(" ".join(cell.split()) for cell in cells)
-        raise SourceError(f"the first line of {self._path} is not a header", hint="It must name the columns.")
+            if not isinstance(cells, Rejected):
+                return unique_headers(cells)
+            reason = cells.reason
+            break
+        raise SourceError(f"the first line of {self._path} is not a header: {reason}", hint="make it name the columns")
 
     def _learn_types(self) -> None:
         types = [self._types.get(name) for name in self._headers]
@@ -126,29 +131,15 @@ class DelimitedReader:
                         reason = f"a quote is left open: lines {number} to {reader.line_num - 1} are lost"
                         yield number, self._reject(number, reason)
                         return
-                    if cells:
+                    if not is_unicode("".join(cells)):
+                        yield number, self._reject(number, "holds bytes that are not UTF-8")
+                    elif cells:
                         yield number, cells
         except OSError as error:
             raise unreadable(self._path, error) from error
 
     def _reject(self, number: int, reason: str) -> Rejected:
-        return Rejected(f"{self._path.name} line {number}", reason)
-
-
-def _encoding(path: Path) -> str:
-    with path.open("rb") as file:
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        block = file.read(1 << 20)
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return "utf-16"
-        try:
-            while block:
-                decoder.decode(block)
-                block = file.read(1 << 20)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            return "cp1252"
-    return "utf-8-sig"
+        return Rejected(f"{self._path.name} line {number}", reason, unreadable=True)
 
 
 def _delimiter(sample: str) -> str:
@@ -168,14 +159,3 @@ def _delimiter(sample: str) -> str:
         return (sum(len(cells) == width for cells in records) / len(records) if width > 1 else 0.0), width
 
     return max(_DELIMITERS, key=evenness)
-
-
-def _unique(names: Iterator[str]) -> list[str]:
-    """Headers with `name 2` for the second `name`; a column without a header stays unnamed and is not read."""
-    result: list[str] = []
-    for name in names:
-        unique, number = name, 2
-        while unique and unique in result:
-            unique, number = f"{name} {number}", number + 1
-        result.append(unique)
-    return result

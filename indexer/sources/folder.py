@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from indexer.sources.base import Rejected, SourceItem
-from indexer.sources.names import is_unicode, one_spelling, title_from_file_name
+from indexer.sources.names import one_spelling, title_from_file_name
 from retrieval.errors import SourceError
 from retrieval.images import SUFFIXES
+from retrieval.photo_paths import is_unicode
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,21 @@ class FolderSource:
             os.scandir(self.location).close()
         except OSError as error:
             raise SourceError(
-                f"cannot read the folder {path}: {error.strerror}", hint="Check who may read it."
+                f"cannot read the folder {path}: {error.strerror}", hint="check the folder's permissions"
             ) from error
         if next(self.items(), None) is None:
             raise SourceError(
                 f"no photos in {path}",
-                hint=f"Give a folder that holds photos, at any depth ({', '.join(sorted(SUFFIXES))}).",
+                hint=f"give a folder that holds photos, at any depth ({', '.join(sorted(SUFFIXES))})",
             )
 
     def count(self) -> int:
         """Photos below the folder now; one pass over the names."""
         return sum(len(listing.photos) for _, listing in self._walk())
+
+    def remarks(self) -> list[str]:
+        """Nothing: in a folder there is nothing to guess."""
+        return []
 
     def items(self) -> Iterator[SourceItem | Rejected]:
         for relative, listing in self._walk():
@@ -78,7 +83,9 @@ def _list(folder: Path, relative: str) -> _Listing:
             for entry in entries:
                 _sort_in(entry, relative, listing)
     except OSError as error:
-        listing.refused.append(Rejected(relative or str(folder), f"cannot list the folder: {error.strerror}"))
+        listing.refused.append(
+            Rejected(relative or str(folder), f"cannot list the folder: {error.strerror}", unreadable=True)
+        )
     listing.photos.sort()
     listing.folders.sort()
     listing.refused.sort(key=lambda refused: refused.where)
@@ -99,7 +106,7 @@ def _sort_in(entry: os.DirEntry[str], relative: str, listing: _Listing) -> None:
         return
     if not is_unicode(name):
         printable = os.fsencode(relative + name).decode("utf-8", "backslashreplace")
-        listing.refused.append(Rejected(printable, "the name is not valid Unicode; rename it"))
+        listing.refused.append(Rejected(printable, "the name is not valid Unicode; rename it", unreadable=True))
     elif is_folder:
         listing.folders.append(name)
     elif is_file:

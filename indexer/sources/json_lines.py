@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from indexer.sources.base import Rejected
-from indexer.sources.rows import Row, unreadable, without_rows
-from indexer.sources.values import native
+from indexer.sources.rows import Row, unique_headers, unreadable, without_rows
+from indexer.sources.values import native, photo_separators
 from retrieval.errors import SourceError
 
 
@@ -23,7 +23,7 @@ class JsonLinesReader:
         self._named: dict[str, int] = {}
         rejected = 0
         if self._is_array():
-            raise SourceError(f"{path} is one JSON array", hint="Write it as JSON lines: one object a line.")
+            raise SourceError(f"{path} is one JSON array", hint="write it as JSON lines: one object a line")
         for row in self.rows():
             if isinstance(row, Rejected):
                 rejected += 1
@@ -31,7 +31,7 @@ class JsonLinesReader:
             for name, cell in row.cells.items():
                 self._named[name] = self._named.get(name, 0) + _parts(cell)
         if rejected and not self._named:
-            raise SourceError(f"no line of {path} is a JSON object", hint="Write one object a line.")
+            raise SourceError(f"no line of {path} is a JSON object", hint="write one object a line")
         if not self._named:
             raise without_rows(path)
         self.columns: Sequence[str] = list(self._named)
@@ -45,7 +45,8 @@ class JsonLinesReader:
                     try:
                         yield Row(number, _cells(line))
                     except (ValueError, RecursionError) as error:
-                        yield Rejected(f"{self._path.name} line {number}", f"not a JSON object: {error}")
+                        reason = f"not a JSON object: {error}"
+                        yield Rejected(f"{self._path.name} line {number}", reason, unreadable=True)
         except OSError as error:
             raise unreadable(self._path, error) from error
 
@@ -69,10 +70,10 @@ def _cells(line: bytes) -> dict[str, Any]:
         raise ValueError(f"it is {type(value).__name__}")
     if b"\\ud" in line.lower():  # a lone surrogate is valid JSON, but no database takes it
         json.dumps(value, ensure_ascii=False).encode()
-    return {" ".join(name.split()): cell for name, cell in value.items()}
+    return {name: cell for name, cell in zip(unique_headers(value), value.values(), strict=True) if name}
 
 
 def _parts(cell: Any) -> int:
     if isinstance(cell, list):
         return len(cell)
-    return 1 + cell.count("|") + cell.count(";") if isinstance(cell, str) else int(cell is not None)
+    return 1 + photo_separators(cell) if isinstance(cell, str) else int(cell is not None)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from indexer.sources.base import Rejected
-from indexer.sources.rows import Row, unreadable, without_rows
+from indexer.sources.rows import Row, unique_headers, unreadable, without_rows
 from indexer.sources.values import native
 
 _BATCH = 1000
@@ -26,8 +26,9 @@ class ParquetReader:
             self._row_count = int(file.metadata.num_rows)
             # pandas writes its row numbers as a column of this name.
             fields = [f for f in file.schema_arrow if not _holds_bytes(f.type) and f.name != "__index_level_0__"]
-        self._fields = [field.name for field in fields]
-        self.columns: Sequence[str] = [name.strip() for name in self._fields]
+        headers = unique_headers(field.name for field in fields)
+        self._fields = [field.name for field, header in zip(fields, headers, strict=True) if header]
+        self.columns: Sequence[str] = [header for header in headers if header]
         if not self._row_count:
             raise without_rows(path)
 

@@ -1,6 +1,6 @@
 """The rows of a catalogue file, whatever its format."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +27,7 @@ class RowReader(Protocol):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Headers, stripped and unique, in the file's order."""
+        """The named headers as `unique_headers` gives them, in the file's order."""
         ...
 
     def rows(self) -> Iterator[Row | Rejected]:
@@ -43,12 +43,29 @@ class RowReader(Protocol):
         ...
 
 
+def unique_headers(written: Iterable[str]) -> list[str]:
+    """Headers on one line with single blanks, and `name 2` for the second `name`.
+
+    A column without a header stays unnamed (an empty string) and is not read.
+    """
+    taken: set[str] = set()
+    headers = []
+    for text in written:
+        name = unique = " ".join(text.split())
+        number = 2
+        while unique and unique in taken:
+            unique, number = f"{name} {number}", number + 1
+        taken.add(unique)
+        headers.append(unique)
+    return headers
+
+
 def unreadable(path: Path, error: Exception) -> SourceError:
     """The error for a file that the system, or its own damage, does not let us read."""
     reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
-    return SourceError(f"cannot read {path}: {reason}", hint="Check that the file is whole and who may read it.")
+    return SourceError(f"cannot read {path}: {reason}", hint="check that the file is whole and who may read it")
 
 
 def without_rows(path: Path) -> SourceError:
     """The error for a table that has a header at most."""
-    return SourceError(f"{path} has no rows", hint="A catalogue has one line per item below its header.")
+    return SourceError(f"{path} has no rows", hint="write one line per item below the header")

@@ -61,33 +61,59 @@ class TableSource:
             image_column=image_column,
             title_column=title_column,
         )
+        self._continuations = 0
         self._attributes = [name for name in reader.columns if name not in self.columns.used]
 
     def count(self) -> int:
         """Photos named in the file, about."""
         return sum(map(self._reader.photos_named, self.columns.images))
 
+    def remarks(self) -> list[str]:
+        """Which columns were taken for what, and how many rows only continued the item above."""
+        found = self.columns
+        parts = {
+            "id": found.id or "the photo's path",
+            "title": found.title or "the photo's file name",
+            "photos": ", ".join(found.images),
+            "text": ", ".join(found.descriptions),
+        }
+        columns = ", ".join(f"{part} from {column}" for part, column in parts.items() if column)
+        remarks = [f"{self.location.name}: {columns}; all other columns are attributes"]
+        if self._continuations:
+            remarks.append(
+                f"{self.location.name}: {self._continuations:,} rows only continue the item above them: their photos "
+                "are its photos, the rest of them is not kept"
+            )
+        return remarks
+
     def items(self) -> Iterator[SourceItem | Rejected]:
+        self._continuations = 0
         first_seen: dict[int, int] = {}
         draft: _Draft | None = None
         id_above = ""
+        above = torn = False  # a row stands above; the one right above could not be read
         for row in self._reader.rows():
             if isinstance(row, Rejected):
-                if draft:
-                    yield self._item(draft)
-                draft = None
+                above = torn = True
                 yield row
+                continue
+            if not any(row.cells.values()):
                 continue
             names = [name for column in self.columns.images for name in self._finder.names(row.cells.get(column))]
             title = self._title(row.cells)
             item_id = self._item_id(row.cells, names)
-            if self._continues(item_id, title, names, id_above):
-                if draft:
+            if above and self._continues(item_id, title, names, id_above):
+                if draft and (item_id or not torn):  # one that repeats the id belongs to it, whatever lies between
                     self._add_photos(draft, names)
+                    self._continuations += 1
+                    torn = False
+                else:
+                    yield Rejected(self._where(row.number), "continues a row that was refused")
                 continue
             if draft:
                 yield self._item(draft)
             draft = None
+            above, torn = True, False
             reason = self._refusal(item_id, title, names, first_seen)
             if item_id and (title or names):
                 id_above = item_id

@@ -13,6 +13,7 @@ from typing import Any, Literal
 _INT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})").fullmatch
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})?\.[0-9]+(?:[eE][-+]?[0-9]{1,2})?").fullmatch
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
+PHOTO_SEPARATORS = "|;\r\n"  # between the photos that one cell of text names
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _SQLITE_INT = 2**63
 
@@ -37,7 +38,7 @@ class TextColumn:
         if self.kind != "text":
             self._narrow(cell)
         if self.kind == "text":  # paths are text
-            self.parts += cell.count("|") + cell.count(";")
+            self.parts += photo_separators(cell)
 
     def _narrow(self, cell: str) -> None:
         lowered = cell.lower()
@@ -68,6 +69,11 @@ class TextColumn:
             return int(cell) if self.kind == "int" else float(cell)
         except ValueError:  # the file has changed since the column was learnt
             return cell
+
+
+def photo_separators(cell: str) -> int:
+    """How many more photos than one the cell names if it names photos, about: a run of separators counts each."""
+    return sum(map(cell.count, PHOTO_SEPARATORS))
 
 
 def native(value: Any) -> str | int | float | bool | list[str] | None:

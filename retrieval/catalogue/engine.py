@@ -1,17 +1,27 @@
 """The one place that opens a database: connections, pragmas, and what a database error means to a person."""
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import QueuePool
 
-from retrieval.errors import CatalensError, CollectionDamaged, CollectionLocked, CollectionNotFound, StorageError
+from retrieval.errors import (
+    CatalensError,
+    CollectionDamaged,
+    CollectionError,
+    CollectionLocked,
+    CollectionNotFound,
+    StorageError,
+)
 
 DATABASE = "catalog.db"
+MIN_FREE = 1 << 20  # bytes: less and a disk is as good as full
 BUSY_SECONDS = 30  # a reader meets a lock only for the moment of a checkpoint; a second writer is kept out before
 
 
@@ -21,16 +31,8 @@ def reading_engine(folder: Path) -> Engine:
     Raises CollectionNotFound when there is none, CollectionDamaged when it is not a database, StorageError when this
     user may not read it.
     """
+    database_status(folder)
     path = folder / DATABASE
-    try:
-        path.stat()
-    except FileNotFoundError:
-        raise CollectionNotFound(
-            f"there is no collection at {folder}",
-            hint="make one with: catalens index YOUR-FOLDER, or name another with --collection",
-        ) from None
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}", hint="check the folder's permissions") from error
     engine = _engine(path, "mode=ro")
     try:
         with engine.connect() as connection:
@@ -50,25 +52,43 @@ def reading_engine(folder: Path) -> Engine:
     return engine
 
 
+def database_status(folder: Path) -> os.stat_result:
+    """`stat` of `folder`/catalog.db. Raises CollectionNotFound or StorageError."""
+    path = folder / DATABASE
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        raise CollectionNotFound(
+            f"there is no collection at {folder}",
+            hint="make one with: catalens index YOUR-FOLDER, or name another with --collection",
+        ) from None
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}", hint="check the folder's permissions") from error
+
+
 def is_immutable(engine: Engine) -> bool:
     """Does this reading engine take it for granted that the database does not change?"""
     return bool(engine.get_execution_options().get("immutable"))
 
 
-def writing_engine(path: Path) -> Engine:
-    """Engine for the one writer of a database: WAL, every commit flushed to the disk, foreign keys enforced."""
+def writing_engine(path: Path, journal: Literal["WAL", "DELETE"] = "WAL") -> Engine:
+    """Engine for the one writer of a database: every commit flushed to the disk, foreign keys enforced.
+
+    journal: WAL lets readers go on. DELETE is for a database that is made aside and renamed: all of it is in its one
+    file, while with WAL a full disk can leave a part in a log that the renamed file knows nothing of.
+    """
     engine = _engine(path, "mode=rwc")
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in (f"journal_mode={journal}", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
 
 
 def _engine(path: Path, mode: str) -> Engine:
-    uri = f"file:{quote(str(path))}?{mode}"
+    uri = f"{_uri(path)}?{mode}"
     writing = mode == "mode=rwc"
 
     def connect() -> sqlite3.Connection:
@@ -89,12 +109,25 @@ def _engine(path: Path, mode: str) -> Engine:
     return engine
 
 
+def _uri(path: Path) -> str:
+    try:
+        quoted = quote(str(path))
+    except UnicodeEncodeError:
+        raise CollectionError(
+            f"the path {path} is not UTF-8", hint="give the collection a folder whose name is, with --collection"
+        ) from None
+    # With its empty authority, or SQLite would take the first folder of //a/b for one.
+    return f"file://{quoted}" if path.is_absolute() else f"file:{quoted}"
+
+
 def _meaning(error: BaseException, path: Path) -> CatalensError | None:
     if not isinstance(error, sqlite3.DatabaseError):
         return None
     said = str(error)
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
+    # Without space for its shared-memory file SQLite speaks of an I/O error.
+    starved = code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < MIN_FREE
+    if code == sqlite3.SQLITE_FULL or starved:
         return StorageError(
             f"the disk is full: {path}",
             hint="free some space and run the same command again; what was stored before is intact",

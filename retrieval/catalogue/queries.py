@@ -44,7 +44,10 @@ class EncoderRow:
 
 @dataclass(frozen=True)
 class Generation:
-    """One committed index file; it covers every owner up to `max_owner_id` that was alive at `revision`."""
+    """One committed index file; it covers every owner up to `max_owner_id` that was alive at `revision`.
+
+    nprobe: inverted lists visited by a search, 0 for an exact index; recall: at 10, as tuned, 1.0 for an exact index.
+    """
 
     id: int
     modality: Modality
@@ -54,6 +57,8 @@ class Generation:
     rows: int
     max_owner_id: int
     revision: int
+    nprobe: int
+    recall: float
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,15 @@ class OwnerRow:
     attributes: dict[str, Any]
     photo: str | None
     matched_text: str | None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """state: `failed`, or `skipped` for what was left out on purpose; where: the file, or the row's id or place."""
+
+    state: str
+    where: str
+    reason: str
 
 
 def revision(connection: Connection) -> int:
@@ -187,15 +201,16 @@ def counts(connection: Connection) -> dict[str, int]:
     }
 
 
-def problems(connection: Connection, limit: int) -> list[tuple[str, str]]:
-    """What failed or was skipped, as (file or row, reason), at most `limit` of them."""
-    rows = connection.execute(
-        select(ledger.c.path, ledger.c.item_id, ledger.c.reason)
+def problems(connection: Connection, locations: Sequence[str] | None = None) -> list[Problem]:
+    """What failed, then what was skipped; only of the sources at these locations, if any are given."""
+    statement = (
+        select(ledger.c.state, ledger.c.path, ledger.c.item_id, ledger.c.reason)
         .where(ledger.c.state != "done")
-        .order_by(ledger.c.id)
-        .limit(limit)
+        .order_by(ledger.c.state, ledger.c.id)  # "failed" stands before "skipped"
     )
-    return [(path or item_id, reason) for path, item_id, reason in rows]
+    if locations is not None:
+        statement = statement.join(sources).where(sources.c.location.in_(locations))
+    return [Problem(state, path or item_id, reason) for state, path, item_id, reason in connection.execute(statement)]
 
 
 def source_locations(connection: Connection) -> list[str]:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -115,6 +116,8 @@ generations = Table(
     Column("rows", Integer, nullable=False),
     Column("max_owner_id", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("nprobe", Integer, nullable=False),  # inverted lists visited by a search, 0 for an exact index
+    Column("recall", Float, nullable=False),  # recall@10 measured when nprobe was chosen, 1.0 for an exact index
 )
 
 # What became of every file and row that a source ever named. `path` is empty for an item without photos; `item_id`

@@ -1,10 +1,12 @@
-"""Which version of the schema a database has, and bringing it up to this one."""
+"""Whether a database fits this program and its encoder, and bringing an older schema up to this one."""
 
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
-from retrieval.errors import CollectionDamaged
+from retrieval.catalogue.queries import EncoderRow
+from retrieval.encoders.base import EncoderSpec
+from retrieval.errors import CollectionDamaged, FingerprintMismatch
 
 HEAD = "0001"
 
@@ -23,9 +25,7 @@ def require_head(connection: Connection, folder: Path) -> None:
     if version == HEAD:
         return
     if version is None:
-        raise CollectionDamaged(
-            f"{folder} holds no finished collection", hint="run the same catalens index command again"
-        )
+        raise unfinished(folder)
     if version < HEAD:
         raise CollectionDamaged(
             f"{folder} was made by an older Catalens (schema {version}, this program has {HEAD})",
@@ -34,6 +34,25 @@ def require_head(connection: Connection, folder: Path) -> None:
     raise CollectionDamaged(
         f"{folder} was made by a newer Catalens (schema {version}, this program has {HEAD})",
         hint="upgrade this program with: pip install --upgrade catalens",
+    )
+
+
+def unfinished(folder: Path) -> CollectionDamaged:
+    """The error for a collection whose first run never got to its end."""
+    return CollectionDamaged(f"{folder} holds no finished collection", hint="run the same catalens index command again")
+
+
+def mismatch(folder: Path, made_with: EncoderRow, spec: EncoderSpec) -> FingerprintMismatch:
+    """The error for an encoder whose vectors do not belong to the collection's."""
+    made = f"{folder} was made with {made_with.name} (fingerprint {made_with.fingerprint})"
+    if made_with.name == spec.name:
+        return FingerprintMismatch(
+            f"{made}, which is another model in this release (fingerprint {spec.fingerprint})",
+            hint="index again into another --collection",
+        )
+    return FingerprintMismatch(
+        f"{made}, not with {spec.name} (fingerprint {spec.fingerprint})",
+        hint=f"use the model {made_with.name}, or index again into another --collection",
     )
 
 

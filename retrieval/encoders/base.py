@@ -59,8 +59,9 @@ class EncoderSpec:
 class DualEncoder(Protocol):
     """Puts pictures and texts into one space.
 
-    Loading is cheap until a tower is used: each tower loads on its first call, so a text query never pays for
-    the image tower. Instances are used by one encoding thread; only `preprocess` is called from many threads.
+    When a tower is loaded is the encoder's own affair: the starter loads each on its first call, so that a text query
+    does not pay for the image tower; open_clip has both in one file and loads them at once.
+    Instances are used by one encoding thread; only `preprocess` is called from many threads.
     """
 
     @property
@@ -85,7 +86,7 @@ class DualEncoder(Protocol):
 
 
 def unit_rows(vectors: npt.NDArray[Any]) -> FloatArray:
-    """Rows scaled to length 1, as float32. A zero row stays zero: it matches nothing instead of becoming NaN."""
+    """Rows scaled to length 1, as float32. A zero row stays zero: it scores 0 with everything instead of NaN."""
     rows = np.asarray(vectors, dtype=np.float32)
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
     unit: FloatArray = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)

@@ -12,7 +12,7 @@ from retrieval.encoders.base import FloatArray, unit_rows
 from retrieval.errors import EncoderError, WeightsUnavailable
 
 FORMAT = "catalens-heads-1"
-_REINSTALL = "Reinstall Catalens, or train the heads again."
+_REINSTALL = "reinstall Catalens, or train the heads again"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from retrieval.errors import CatalensError, EncoderError, UnknownModel, WeightsU
 
 CONFIG = "open_clip_config.json"
 WEIGHTS = "open_clip_model.safetensors"
+_CONFIG_HINT = "copy it again from the model's hub page; one that open_clip wrote has model_cfg in it"
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _MAX_ASPECT = 32
@@ -257,11 +258,14 @@ def _read_config(path: Path) -> Mapping[str, Any]:
         config = json.loads(text)["model_cfg"]
         missing = [key for key in ("embed_dim", "vision_cfg", "text_cfg") if key not in config]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EncoderError(f"{path} is not an open_clip configuration: {error!r}") from error
+        raise EncoderError(f"{path} is not an open_clip configuration: {error!r}", hint=_CONFIG_HINT) from error
     if missing:
-        raise EncoderError(f"{path} is not an open_clip configuration: {', '.join(missing)} missing")
+        raise EncoderError(f"{path} is not an open_clip configuration: {', '.join(missing)} missing", hint=_CONFIG_HINT)
     if "trust_remote_code" in text:
-        raise EncoderError(f"{path} asks to run code that came with the model (trust_remote_code); refused")
+        raise EncoderError(
+            f"{path} asks to run code that came with the model (trust_remote_code); refused",
+            hint="choose a model that needs no code of its own; `catalens models` lists well-known ones",
+        )
     return dict(config)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
 HEADS_SHA256 = "90dc02a5d552898ab0ff114f92e56676886b0f8e89c4285f694b3b44a6e73ab5"
 
-_TRAIN = "Train them again: python -m retrieval.training.recipes.starter --help"
+_TRAIN = "train them again: python -m retrieval.training.recipes.starter --help"
 
 TOWERS_SHA256 = hashlib.sha256("".join([efficientnet.SHA256, *sorted(sentence.SHA256.values())]).encode()).hexdigest()
 """Over the pinned hashes of every tower file: the heads name it, so they never meet other towers."""

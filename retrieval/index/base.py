@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -63,14 +62,6 @@ class VectorIndex(Protocol):
 
     def search(self, queries: FloatArray, k: int, allowed: IdMask | None = None) -> Neighbours:
         """Best k of the permitted ids for each query [n, dimension]; k >= 1."""
-        ...
-
-
-class StoredIndex(VectorIndex, Protocol):
-    """A vector index that lives in a file."""
-
-    def save(self, path: Path) -> None:
-        """Write to a new file. Raises StorageError when the disk refuses."""
         ...
 
 

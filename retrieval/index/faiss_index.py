@@ -1,6 +1,5 @@
 """FAISS behind the VectorIndex seam: the only module that imports it."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,12 @@ import numpy.typing as npt
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import StorageError
 from retrieval.index.base import NO_ID, IdArray, IdMask, Neighbours, best
-from retrieval.index.exact import ExactIndex
 from retrieval.index.ladder import OVERFETCH, Rung
 
-TRAIN_PER_LIST = 64  # k-means is good from about 40 points per centroid on; more costs time, not recall
+TRAIN_PER_LIST = 40  # k-means is good from about 40 points per centroid on; more costs time and memory, not recall
 TARGET_RECALL = 0.98
 TUNE_QUERIES = 200
+TUNE_K = 10
 
 
 class FaissIndex:
@@ -37,6 +36,10 @@ class FaissIndex:
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
+
+    def add(self, ids: IdArray, vectors: npt.NDArray[np.floating]) -> None:
+        """Add rows: ids int64 [n], never used before; unit vectors [n, dimension]. Only while the index is built."""
+        self._index.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
 
     def search(self, queries: FloatArray, k: int, allowed: IdMask | None = None) -> Neighbours:
         k_here = min(k, len(self))
@@ -63,6 +66,7 @@ class FaissIndex:
             nprobe = min(4 * nprobe, self._inverted.nlist)
 
     def save(self, path: Path) -> None:
+        """Write to a new file. Raises StorageError when the disk refuses."""
         try:
             # Through our own file: FAISS only prints a refusal that comes when it closes its own, as on a full disk.
             with path.open("wb") as file:
@@ -79,42 +83,26 @@ def load(path: Path) -> FaissIndex:
     return FaissIndex(faiss.read_index(str(path)))
 
 
-def build(rung: Rung, blocks: Iterable[tuple[IdArray, npt.NDArray[np.float16]]], dimension: int) -> FaissIndex:
-    """Build an index from blocks of (ids [n], unit vectors [n, dimension])."""
+def empty(rung: Rung, dimension: int, sample: FloatArray) -> FaissIndex:
+    """An index without rows, ready for `add`. sample: unit vectors [n, dimension] to place the inverted lists by.
+
+    n should be TRAIN_PER_LIST for each list; the exact scan learns nothing and takes n = 0.
+    """
     if rung.kind == "exact-fp16":
-        return _build_exact(blocks, dimension)
-    return _build_inverted(rung, blocks, dimension)
-
-
-def _build_exact(blocks: Iterable[tuple[IdArray, npt.NDArray[np.float16]]], dimension: int) -> FaissIndex:
-    codes = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    index = faiss.IndexIDMap2(codes)
-    for ids, vectors in blocks:
-        index.add_with_ids(vectors.astype(np.float32), ids)
-    return FaissIndex(index)
-
-
-def _build_inverted(
-    rung: Rung, blocks: Iterable[tuple[IdArray, npt.NDArray[np.float16]]], dimension: int
-) -> FaissIndex:
-    parts = list(blocks)
-    ids = np.concatenate([part[0] for part in parts])
-    vectors = np.concatenate([part[1] for part in parts])
-    generator = np.random.default_rng(0)
-    sample = generator.choice(len(ids), min(len(ids), rung.lists * TRAIN_PER_LIST), replace=False)
-    quantizer = faiss.IndexFlatIP(dimension)
+        codes = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        return FaissIndex(faiss.IndexIDMap(codes))
     index = faiss.IndexIVFScalarQuantizer(
-        quantizer, dimension, rung.lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
+        faiss.IndexFlatIP(dimension), dimension, rung.lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
     )
-    index.train(vectors[np.sort(sample)].astype(np.float32))
-    for start in range(0, len(ids), 65_536):
-        block = slice(start, start + 65_536)
-        index.add_with_ids(vectors[block].astype(np.float32), ids[block])
+    index.train(sample)
     return FaissIndex(index)
 
 
-def tune(index: FaissIndex, queries: FloatArray, oracle: ExactIndex, k: int = 10) -> float:
-    """Set the smallest nprobe whose recall@k against the oracle reaches TARGET_RECALL; return that recall.
+def tune(index: FaissIndex, queries: FloatArray, truth: IdArray) -> float:
+    """Set the smallest nprobe whose recall reaches TARGET_RECALL; return that recall.
+
+    queries: unit vectors [n, dimension]; truth: int64 [n, k], the ids of the exact best k for each. Recall is the share
+    of them among the k * OVERFETCH candidates that a search of this index would score again.
 
     Queries must be of the kind that people ask: in a joint space text queries are out of distribution for an image
     index, and an nprobe chosen on image queries loses a fifth of their hits.
@@ -122,8 +110,7 @@ def tune(index: FaissIndex, queries: FloatArray, oracle: ExactIndex, k: int = 10
     inverted = index._inverted
     if inverted is None:
         return 1.0
-    queries = queries[:TUNE_QUERIES]
-    truth = oracle.search(queries, k).ids
+    k = truth.shape[1]
     inverted.nprobe = 1
     while True:
         found = index.search(queries, k * OVERFETCH).ids

@@ -168,5 +168,5 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise SourceError(
-            f"cannot read {path}: {error.strerror}", hint="Point --data at the folder that holds the data sets."
+            f"cannot read {path}: {error.strerror}", hint="point --data at the folder that holds the data sets"
         ) from error

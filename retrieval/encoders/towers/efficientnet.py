@@ -88,7 +88,7 @@ def _build(data: bytes) -> Any:
     if shapes != [tuple(tensor.shape) for tensor in weights.values()]:
         raise EncoderError(
             f"the weights of {PACKAGE} do not fit timm {timm.__version__}'s tf_efficientnet_lite2",
-            hint="Install the timm version that this release of Catalens was tested with.",
+            hint="install the timm version that this release of Catalens was tested with",
         )
     model.load_state_dict(dict(zip(names, weights.values(), strict=True)))
     model.eval()

@@ -17,12 +17,12 @@ def read_pinned(path: Path, sha256: str, *, package: str) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise WeightsUnavailable(
-            f"cannot read the weights {path}: {error.strerror}", hint=f"Reinstall the package {package}."
+            f"cannot read the weights {path}: {error.strerror}", hint=f"reinstall the package {package}"
         ) from error
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise EncoderError(
             f"{path} is not the file expected: SHA-256 {found[:12]}… instead of {sha256[:12]}…",
-            hint=f"Reinstall the package {package}; nothing of this file was loaded.",
+            hint=f"reinstall the package {package}; nothing of this file was loaded",
         )
     return data

@@ -86,6 +86,8 @@ def upgrade() -> None:
         sa.Column("rows", sa.Integer, nullable=False),
         sa.Column("max_owner_id", sa.BigInteger, nullable=False),
         sa.Column("revision", sa.BigInteger, nullable=False),
+        sa.Column("nprobe", sa.Integer, nullable=False),
+        sa.Column("recall", sa.Float, nullable=False),
     )
     op.create_table(
         "ledger",
