@@ -29,7 +29,7 @@ lint: $(INSTALLED_DEV)  ## ruff (lint and format) and mypy
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-crash: $(INSTALLED_DEV)  ## kill the indexer 25 times at random moments; nothing may be lost
+crash: $(INSTALLED_DEV)  ## kill the indexer at 75 random moments; nothing may be lost
 	@OMP_NUM_THREADS=1 CATALENS_CRASH_ROUNDS=25 $(VENV)/bin/python -m pytest tests/test_crash.py $(PYTEST_ARGS)
 
 clean:  ## remove what make has made: .venv, caches and demo/
