@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.formats import escaped, format_price, one_line
+from api.formats import escaped, one_line
+from api.hits import hits_table
 from retrieval.errors import (
     CollectionDamaged,
     CollectionError,
@@ -21,7 +22,6 @@ from retrieval.errors import (
     ImageError,
     SourceError,
 )
-from retrieval.records import Hit
 
 if TYPE_CHECKING:
     from retrieval.catalogue.queries import Modality, Problem
@@ -161,31 +161,6 @@ def demo(folder: Path) -> None:
     from api.demo import run
 
     run(out, err, folder)
-
-
-def hits_table(hits: Sequence[Hit]) -> Table:
-    """Ranked hits that fit into 80 columns."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("score", justify="right", no_wrap=True)
-    table.add_column("id", overflow="fold", max_width=24)
-    table.add_column("title")
-    with_price = any(hit.attributes.get("price") is not None for hit in hits)
-    if with_price:
-        table.add_column("price", justify="right", no_wrap=True)
-    for hit in hits:
-        price = one_line(format_price(hit.attributes.get("price")))
-        # As Text, because a plain string would have its [brackets] read as markup. The title alone is cut: a column
-        # that must not wrap takes its width from all the others.
-        title = Text(one_line(hit.title), no_wrap=True, overflow="ellipsis", style=_link(hit.photo))
-        row = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), Text(one_line(hit.item_id)), title]
-        table.add_row(*row, *([Text(price)] if with_price else []))
-    return table
-
-
-def _link(photo: str | None) -> str:
-    """The style that makes a title open its photo, in terminals that have links."""
-    return f"link {Path(photo).as_uri()}" if photo else ""
 
 
 def _answer_json(answer: "Answer") -> dict[str, Any]:

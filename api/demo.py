@@ -9,8 +9,8 @@ from PIL import ImageOps
 from rich.console import Console
 from rich.markup import escape
 
-from api.commands import hits_table
 from api.contact_sheet import Section, write_contact_sheet
+from api.hits import hits_table
 from api.progress import show_progress
 from indexer.demo_catalogue import fetch
 from indexer.pipeline import index_sources

@@ -10,7 +10,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,16 +17,15 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from api import cli, commands
-from api.commands import _link
+from api import commands
+from api.hits import photo_link
 from api.progress import show_progress
 from indexer.summary import Progress
 from retrieval.encoders import registry
 from retrieval.errors import WeightsUnavailable
+from tests.command_line import Run, runner
 from tests.fakes import ColourEncoder
 from tests.test_pipeline import paint
-
-Run = Callable[..., tuple[int, str, str]]
 
 # A program of its own, with the fake encoder in place of the one that a collection names.
 PROGRAM = """
@@ -51,15 +49,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     monkeypatch.setattr("retrieval.encoders.load_encoder", load)
     monkeypatch.setattr("retrieval.search.load_encoder", load)
     monkeypatch.delenv("CATALENS_COLLECTION", raising=False)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["catalens", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -150,8 +140,8 @@ class TestExitCodes:
         assert "has no source" in err
 
     def test_a_title_links_to_its_photo(self) -> None:
-        assert _link("/photos/red thing#1.png") == "link file:///photos/red%20thing%231.png"
-        assert _link(None) == ""
+        assert photo_link("/photos/red thing#1.png") == "link file:///photos/red%20thing%231.png"
+        assert photo_link(None) == ""
 
     def test_another_model_that_cannot_be_loaded_is_not_the_matter(
         self, run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch

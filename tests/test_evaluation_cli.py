@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,9 @@ from indexer.sources import open_source
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import UnknownModel
 from retrieval.evaluation.trec import read_run
+from tests.command_line import Run, runner
 from tests.fakes import COLOURS, ColourEncoder
 
-Run = Callable[..., tuple[int, str, str]]
 NAMES = ("red", "green", "blue", "yellow", "purple", "cyan")
 SHARES = ("success@1", "success@5", "success@10", "recall@10", "mrr@10", "ndcg@10")
 
@@ -55,15 +55,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     monkeypatch.delenv("CATALENS_COLLECTION", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["catalens", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
+    return runner(monkeypatch, capsys)
 
 
 @pytest.fixture
