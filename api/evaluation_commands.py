@@ -11,6 +11,7 @@ from rich.text import Text
 
 from api.evaluation_floor import Floor
 from api.evaluation_output import err, out, print_json
+from api.formats import one_line
 from retrieval.errors import EvaluationError, QueryError
 from retrieval.evaluation.measures import parse
 
@@ -90,6 +91,8 @@ def run(
     if by is not None and collection is None:
         raise QueryError("--by says how a collection is searched", hint="name it with --collection, or leave out --by")
     dataset = chosen.open()
+    for floor in floors:
+        floor.direction_among([task.direction for task in dataset.tasks])  # a mistake shows before hours of encoding
     if collection is None:
         evaluation = _evaluated(dataset, model or "starter", measures)
     else:
@@ -100,10 +103,10 @@ def run(
         print_json(to_json(evaluation))
     else:
         images, texts = len(dataset.images), len(dataset.texts)
-        out.print(Text(f"{dataset.name}: {images:,} images, {texts:,} texts"), soft_wrap=True)
-        out.print(Text(f"{evaluation.model}, {evaluation.search} search"), soft_wrap=True)
+        out.print(Text(one_line(f"{dataset.name}: {images:,} images, {texts:,} texts")), soft_wrap=True)
+        out.print(Text(one_line(f"{evaluation.model}, {evaluation.search} search")), soft_wrap=True)
         for note in evaluation.dataset.notes:
-            out.print(Text(f"note: {note}"), style="dim", soft_wrap=True)
+            out.print(Text(one_line(f"note: {note}")), style="dim", soft_wrap=True)
         out.print()
         for table in (figures_table(evaluation), *slice_tables(evaluation)):
             out.print(table)
@@ -127,7 +130,11 @@ def rehearse_models(names: Sequence[str], chosen: SetChoice, *, as_json: bool) -
         rows += rehearse([name], chosen.open, load=encoders.load_encoder)
     best = pareto(rows)
     if as_json:
-        models = [{**asdict(row), "pareto": good} for row, good in zip(rows, best, strict=True)]
+        unmeasured = {"images_per_second": None, "query_ms": None, "memory_mib": None}
+        models = [
+            {**asdict(row), **(unmeasured if row.error else {}), "pareto": good}
+            for row, good in zip(rows, best, strict=True)
+        ]
         print_json({"dataset": dataset.name, "models": models})
     else:
         measured = [
@@ -135,13 +142,14 @@ def rehearse_models(names: Sequence[str], chosen: SetChoice, *, as_json: bool) -
             for row, good in zip(rows, best, strict=True)
             if not row.error
         ]
-        out.print(Text(f"{dataset.name}: {len(dataset.images):,} images, {len(dataset.texts):,} texts"), soft_wrap=True)
+        images, texts = len(dataset.images), len(dataset.texts)
+        out.print(Text(one_line(f"{dataset.name}: {images:,} images, {texts:,} texts")), soft_wrap=True)
         if measured:
             out.print(models_table(measured))
             out.print("* no other model is as good in every column and better in one", style="dim")
         for row in rows:
             if row.error:
-                out.print(Text(f"{row.model} could not be tried: {row.error}"), soft_wrap=True)
+                out.print(Text(one_line(f"{row.model} could not be tried: {row.error}")), soft_wrap=True)
     if all(row.error for row in rows):
         raise EvaluationError("none of the models could be tried", hint="see which are here: catalens models")
 
@@ -168,12 +176,16 @@ def doctor(collection: Path, *, as_json: bool) -> bool:
 
 def _measures(k: str) -> list[str]:
     """The default measures with these cutoffs. Raises QueryError for what are no numbers."""
-    cutoffs = [one.strip() for one in k.split(",")]
-    if not all(one.isdecimal() for one in cutoffs):
+    written = [one.strip() for one in k.split(",")]
+    if not all(one.isdecimal() for one in written):
         raise QueryError(f"--k {k} is no list of numbers", hint="write it so: --k 1,5,10")
-    cutoffs.sort(key=int)
-    names = [*(f"success@{one}" for one in cutoffs), *(f"{name}@{cutoffs[-1]}" for name in ("recall", "mrr", "ndcg"))]
-    return [parse(name).name for name in (*names, "median_rank")]
+    successes = sorted((parse(f"success@{one}") for one in written), key=lambda measure: measure.cutoff or 0)
+    deepest = successes[-1].cutoff
+    return [
+        *(one.name for one in successes),
+        *(f"{name}@{deepest}" for name in ("recall", "mrr", "ndcg")),
+        "median_rank",
+    ]
 
 
 def _evaluated(dataset: "EvaluationSet", model: str, measures: Sequence[str]) -> "Evaluation":

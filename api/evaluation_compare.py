@@ -12,10 +12,11 @@ from api.evaluation_files import read_folder
 from api.evaluation_output import out, print_json
 from api.evaluation_tables import comparison_table, examples_table
 from api.evaluation_words import DIRECTIONS
+from api.formats import one_line
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.compare import Comparison, compare
+from retrieval.evaluation.compare import Comparison, check_same_words, compare
 from retrieval.evaluation.measures import parse
-from retrieval.evaluation.saved import SavedEvaluation
+from retrieval.evaluation.saved import QueryLine, SavedEvaluation
 from retrieval.evaluation.types import Direction
 
 
@@ -28,7 +29,7 @@ def compare_runs(before: Path, after: Path, measures: Sequence[str], *, as_json:
         print_json(_comparison_json(first, second, compared))
         return
     for which, one in (("before", first), ("after", second)):
-        out.print(Text(f"{which}: {one.model}, {one.search} search, on {one.dataset}"), soft_wrap=True)
+        out.print(Text(one_line(f"{which}: {one.model}, {one.search} search, on {one.dataset}")), soft_wrap=True)
     out.print()
     out.print(comparison_table(compared))
     for direction, comparisons in compared.items():
@@ -43,6 +44,8 @@ def _compared(
     """By default all measures that both have, but a rank that some query does not have in one of the runs."""
     compared: dict[Direction, list[Comparison]] = {}
     for direction in (name for name in first.results if name in second.results):
+        for kind, words in (("queries", _queries), ("answers", _answers)):
+            check_same_words(words(first.queries[direction]), words(second.queries[direction]), kind)
         one, other = first.results[direction], second.results[direction]
         common = [
             name
@@ -59,6 +62,16 @@ def _compared(
     return compared
 
 
+def _queries(lines: Mapping[str, QueryLine]) -> dict[str, str]:
+    return {name: line.query for name, line in lines.items()}
+
+
+def _answers(lines: Mapping[str, QueryLine]) -> dict[str, str]:
+    """The words of the answers that the lines show; a picture's are its id."""
+    shown = [pair for line in lines.values() for pair in ((line.first_id, line.first), (line.right_id, line.right))]
+    return {name: words for name, words in shown if name is not None and words is not None}
+
+
 def _telling(comparisons: Sequence[Comparison]) -> Comparison:
     """The comparison whose examples are shown: of the measures, the one under which most queries changed."""
     return max(comparisons, key=lambda one: one.n_better + one.n_worse)
@@ -71,7 +84,7 @@ def _comparison_json(
         return {name: getattr(run, name) for name in ("dataset", "model", "fingerprint", "search")}
 
     def shown(direction: Direction, one: Comparison) -> dict[str, Any]:
-        words = {name: line.query for name, line in first.queries[direction].items()}
+        words = _queries(first.queries[direction])
         examples = {
             which: [{**asdict(change), "query": words[change.query_id]} for change in changes]
             for which, changes in (("better", one.better), ("worse", one.worse))

@@ -1,11 +1,13 @@
 """`--fail-under`: a figure that an evaluation must reach."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from retrieval.errors import EvaluationError, QueryError
 from retrieval.evaluation.measures import parse
-from retrieval.evaluation.types import Evaluation
+from retrieval.evaluation.types import Direction, Evaluation
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,9 @@ class Floor:
 
     @classmethod
     def parse(cls, written: str) -> "Floor":
-        """`success@10=0.6` or `image_to_text:success@10=0.6`. Raises EvaluationError for an unknown measure."""
+        """`success@10=0.6` or `image_to_text:success@10=0.6`. Raises EvaluationError for an unknown measure,
+        QueryError for an unknown direction or no value.
+        """
         name, _, value = written.partition("=")
         direction, colon, measure = name.rpartition(":")
         try:
@@ -27,19 +31,28 @@ class Floor:
             floor = math.nan
         if math.isnan(floor):
             raise QueryError(f"--fail-under {written} names no value", hint="write it so: --fail-under success@10=0.60")
+        if colon and direction not in get_args(Direction):
+            raise QueryError(
+                f"--fail-under {written}: there is no direction '{direction}'",
+                hint=f"the directions are {', '.join(get_args(Direction))}",
+            )
         return cls(direction if colon else None, parse(measure).name, floor)
+
+    def direction_among(self, there: Sequence[Direction]) -> Direction:
+        """The one of these directions that is meant. Raises EvaluationError when it is not among them."""
+        wanted = self.direction or (there[0] if len(there) == 1 else "text_to_image")
+        for direction in there:
+            if direction == wanted:
+                return direction
+        raise EvaluationError(
+            f"--fail-under asks for {wanted}, which is not judged",
+            hint=f"write one of {', '.join(f'{one}:{self.measure}={self.value:g}' for one in there)}",
+        )
 
     def missed(self, evaluation: Evaluation) -> str:
         """By how much it is missed, or an empty string. Raises EvaluationError for a direction that was not judged."""
-        there = list(evaluation.results)
-        direction = self.direction or ("text_to_image" if "text_to_image" in there or len(there) > 1 else there[0])
-        result = next((found for name, found in evaluation.results.items() if name == direction), None)
-        if result is None:
-            raise EvaluationError(
-                f"--fail-under asks for {direction}, which was not judged",
-                hint=f"name one of {', '.join(there)}, such as {there[0]}:{self.measure}={self.value:g}",
-            )
-        figure = result.figures[self.measure]
+        direction = self.direction_among(list(evaluation.results))
+        figure = evaluation.results[direction].figures[self.measure]
         higher_is_better = parse(self.measure).higher_is_better
         if (figure >= self.value) if higher_is_better else (figure <= self.value):
             return ""

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api.evaluation_words import DIRECTIONS, interval, is_rank, number, shown_directions, spoken
+from api.formats import one_line
 from retrieval.evaluation.compare import Comparison
 from retrieval.evaluation.saved import QueryLine
 from retrieval.evaluation.types import Direction, Evaluation
@@ -100,7 +101,7 @@ def examples_table(
         if changes:
             table.add_row(Text(f"{heading} by {spoken(comparison.measure)}", style=style))
         for change in changes[:count]:
-            words = Text("  " + _one_line(before[change.query_id].query), no_wrap=True, overflow="ellipsis")
+            words = Text("  " + one_line(before[change.query_id].query), no_wrap=True, overflow="ellipsis")
             ranks = (lines[change.query_id].rank for lines in (before, after))
             table.add_row(words, *("none" if rank is None else f"{rank:,}" for rank in ranks))
     return table
@@ -120,7 +121,7 @@ def models_table(models: Sequence[RehearsedModel]) -> Table:
     for model in sorted(models, key=lambda model: -model.figures.get(first, 0)):
         table.add_row(
             "*" if model.pareto else " ",
-            Text(model.name),
+            Text(one_line(model.name)),
             *(number(measure, model.figures[measure]) if measure in model.figures else "–" for measure in measures),
             f"{model.images_per_second:,.1f}",
             f"{model.query_ms:,.1f}",
@@ -131,8 +132,10 @@ def models_table(models: Sequence[RehearsedModel]) -> Table:
 
 
 def _slice_table(direction: str, attribute: str, values: Mapping[str, tuple[int, Mapping[str, float]]]) -> Table:
-    table = Table(box=None, pad_edge=False, title=Text(f"{direction} by {spoken(attribute)}"), title_justify="left")
-    table.add_column(Text(spoken(attribute)), overflow="fold", max_width=28)
+    table = Table(
+        box=None, pad_edge=False, title=Text(one_line(f"{direction} by {spoken(attribute)}")), title_justify="left"
+    )
+    table.add_column(Text(one_line(spoken(attribute))), overflow="fold", max_width=28)
     table.add_column("queries", justify="right", no_wrap=True)
     measures = [m for m in SLICE_MEASURES if all(m in figures for _, figures in values.values())]
     for measure in measures:
@@ -140,7 +143,7 @@ def _slice_table(direction: str, attribute: str, values: Mapping[str, tuple[int,
     largest = sorted(values, key=lambda value: -values[value][0])
     for value in largest[:SHOWN_SLICES]:
         queries, figures = values[value]
-        table.add_row(Text(_one_line(value)), f"{queries:,}", *(number(m, figures[m]) for m in measures))
+        table.add_row(Text(one_line(value) or "(none)"), f"{queries:,}", *(number(m, figures[m]) for m in measures))
     if len(largest) > SHOWN_SLICES:
         table.add_row(Text(f"and {len(largest) - SHOWN_SLICES:,} smaller ones", style="dim"))
     return table
@@ -167,7 +170,3 @@ def _table(first: str) -> Table:
 def _heading(name: str) -> str:
     """Broken in two lines, so that a table of many columns stays narrow."""
     return name.replace("@", "\n@").replace("_", "\n").replace(" ", "\n")
-
-
-def _one_line(value: str) -> str:
-    return " ".join(value.split()) or "(none)"

@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from indexer.sources import Rejected, Source, SourceItem
-from indexer.sources.names import one_spelling
+from indexer.sources.names import one_spelling, title_from_file_name
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.datasets.common import image_file, malformed, set_name, some
-from retrieval.evaluation.datasets.judged import judged_set, merged_texts
+from retrieval.evaluation.datasets.judged import agreed, judged_set, merged_texts
 from retrieval.evaluation.datasets.qrels import grade_of
 from retrieval.evaluation.datasets.table import rows
 from retrieval.evaluation.types import EvaluationImage, EvaluationSet, EvaluationText
@@ -22,7 +22,10 @@ TYPES = ("type", "product_type", "article_type", "articleType", "subcategory", "
 
 @dataclass
 class _Catalogue:
-    """Items, the photos that are there by image id, and each item's photos as image ids."""
+    """Items, the photos that are there by image id, and each item's photos as image ids.
+
+    A photo has the attributes of its item; of several items, those that are the same in all.
+    """
 
     items: list[SourceItem] = field(default_factory=list)
     images: dict[str, EvaluationImage] = field(default_factory=dict)
@@ -60,7 +63,7 @@ def read_catalogue(
         texts, qrels, notes = _given(queries, catalogue)
         asked = queries.name
     else:
-        entries = _titles(catalogue) if queries == "title" else _attribute_queries(path, catalogue)
+        entries = _titles(source, catalogue) if queries == "title" else _attribute_queries(path, catalogue)
         texts, qrels, shared = merged_texts(entries)
         notes = [f"{shared:,} of {len(texts):,} queries stand for several items, whose photos are all relevant"]
         notes = notes if shared else []
@@ -89,6 +92,7 @@ def _load(source: Source, images_dir: Path | None, *, allow_missing: bool) -> _C
         catalogue.items.append(entry)
         refused += [f"{entry.where}: {written} ({reason})" for written, reason in entry.problems]
         catalogue.photos[entry.item_id] = own = []
+        attributes = _as_text(entry.attributes)
         for place in entry.photos:
             name = found.get(place) or _relative(place, roots)
             if place not in found and not os.path.isfile(place):  # noqa: PTH113 (is_file raises for names too long)
@@ -96,16 +100,15 @@ def _load(source: Source, images_dir: Path | None, *, allow_missing: bool) -> _C
                 continue
             found[place] = name
             own.append(name)
-            image = image_file(name, place)
-            if catalogue.images.setdefault(name, image).path != place:
+            image = catalogue.images.get(name) or replace(image_file(name, place), attributes=attributes)
+            if image.path != place:
                 raise EvaluationError(f"{name} of {folder} and of {images_dir} are different photos with one name")
+            catalogue.images[name] = replace(image, attributes=agreed(image.attributes, attributes))
     _refuse_or_note(source, catalogue, rejected, "entries of {} cannot be used", allow_missing=allow_missing)
     _refuse_or_note(source, catalogue, refused, "photos of {} are refused", allow_missing=allow_missing)
     _refuse_or_note(source, catalogue, missing, "photos of {} are missing", allow_missing=allow_missing)
     if without := sum(not own for own in catalogue.photos.values()):
         catalogue.notes.append(f"{without:,} of {len(catalogue.items):,} items have no photo and ask nothing")
-    if source.kind == "folder":
-        catalogue.notes.append("the titles are words of the file names")
     return catalogue
 
 
@@ -127,11 +130,18 @@ def _relative(place: Path, roots: list[Path]) -> str:
     return next((place.relative_to(root).as_posix() for root in roots if place.is_relative_to(root)), str(place))
 
 
-def _titles(catalogue: _Catalogue) -> list[tuple[EvaluationText, list[str]]]:
+def _titles(source: Source, catalogue: _Catalogue) -> list[tuple[EvaluationText, list[str]]]:
+    asking = [item for item in catalogue.items if catalogue.photos[item.item_id]]
+    if source.kind == "folder":
+        catalogue.notes.append("the titles are words of the file names")
+    elif named := sum(item.title == title_from_file_name(item.photos[0].name) for item in asking):
+        catalogue.notes.append(f"the titles of {named:,} of {len(catalogue.items):,} items are words of a file name")
     return [
-        (EvaluationText(item.item_id, item.title, attributes=_as_text(item.attributes)), photos)
-        for item in catalogue.items
-        if (photos := catalogue.photos[item.item_id])
+        (
+            EvaluationText(item.item_id, item.title, attributes=_as_text(item.attributes)),
+            catalogue.photos[item.item_id],
+        )
+        for item in asking
     ]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import EvaluationError
-from retrieval.evaluation.compare import Change, compare
+from retrieval.evaluation.compare import Change, check_same_words, compare
 from retrieval.evaluation.judge import judge
 from retrieval.evaluation.ranking import rank_exact
 from retrieval.evaluation.types import Task, TaskResult
@@ -107,3 +107,10 @@ def test_a_rank_that_is_missing_is_an_error_that_names_another_measure() -> None
     with pytest.raises(EvaluationError, match="1 of 2 queries have no rank") as caught:
         compare(first, second, "mean_rank")
     assert "mrr@10" in caught.value.hint
+
+
+def test_one_id_with_different_words_is_an_error_with_counts() -> None:
+    english = {"0": "a red wall", "1": "a map", "2": "only here"}
+    check_same_words(english, {"0": "a red wall", "1": "a map"}, "queries")
+    with pytest.raises(EvaluationError, match="1 of 2 queries have the same id but different words in the runs: '1'"):
+        check_same_words(english, {"0": "a red wall", "1": "eine Karte"}, "queries")

@@ -44,6 +44,8 @@ def test_titles_ask_for_their_own_photos_and_photos_for_titles(shop: Path) -> No
     assert backward.query_ids == forward.document_ids
     assert backward.qrels["images/2.jpg"] == {"1": 1, "4": 1}
     assert found.texts[0].attributes == {"color": "Red", "type": "Shirts"}
+    assert found.images[0].attributes == {"color": "Red", "type": "Shirts"}
+    assert found.images[2].attributes == {}  # a red shirt, and a box
     assert found.notes == (
         "1 of 5 items have no photo and ask nothing",
         "1 of 3 queries stand for several items, whose photos are all relevant",
@@ -119,6 +121,16 @@ def test_a_folder_of_photos(shop: Path) -> None:
     assert [image.image_id for image in found.images] == ["1.jpg", "1b.jpg", "2.jpg", "3.jpg"]
     assert found.texts[1].text == "1b"
     assert "the titles are words of the file names" in found.notes
+
+
+def test_rows_without_a_title_are_counted(shop: Path) -> None:
+    shop.write_text("id,title,image\n1,Red shirt,images/1.jpg\n2,,images/1b.jpg\n3,,images/2.jpg\n")
+    assert of(shop).notes == ("the titles of 2 of 3 items are words of a file name",)
+
+
+def test_a_title_of_several_items_keeps_what_they_share(shop: Path) -> None:
+    shop.write_text("id,title,color,type,image\n1,Shirt,Red,Top,images/1.jpg\n2,shirt,Blue,top,images/2.jpg\n")
+    assert [text.attributes for text in of(shop).texts] == [{"type": "Top"}]
 
 
 def test_photos_of_an_images_folder_elsewhere(shop: Path, tmp_path: Path) -> None:

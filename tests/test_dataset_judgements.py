@@ -69,6 +69,17 @@ def test_grades_that_no_measure_can_use(tmp_path: Path, grade: str) -> None:
         qrels.read_trec(path)
 
 
+def test_the_first_line_of_a_table_is_skipped_only_if_it_is_a_header(tmp_path: Path) -> None:
+    path = tmp_path / "qrels.tsv"
+    path.write_text("q\td\t1\n")
+    assert qrels.read_beir(path) == {"q": {"d": 1}}
+    path.write_text("query-id\tcorpus-id\tscore\nq\td\t1\n")
+    assert qrels.read_beir(path) == {"q": {"d": 1}}
+    path.write_text("q\td\t1.0\nq\te\t1\n")
+    with pytest.raises(EvaluationError, match="line 1: not"):
+        qrels.read_beir(path)
+
+
 def test_trec_splits_and_faults(tmp_path: Path) -> None:
     write_images(tmp_path, ["1.jpg"])
     (tmp_path / "images.tsv").write_text("d1\t1.jpg\n")

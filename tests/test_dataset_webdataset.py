@@ -71,6 +71,9 @@ def test_caps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "'big.txt' is larger than 1 MiB" in refusal(as_tar(tmp_path / "big.tar", COLOURS, big))
     monkeypatch.setattr(webdataset, "MAX_ENTRIES", 5)
     assert "more than 5 entries" in refusal(as_tar(tmp_path / "many.tar", COLOURS))
+    for number in range(3):  # each has 2 entries, all have 6
+        as_tar(tmp_path / "shards" / f"{number}.tar", {"x": ["y"]})
+    assert "more than 5 entries" in refusal(tmp_path / "shards")
     monkeypatch.setattr(webdataset, "MAX_BYTES", 10)
     with pytest.raises(ImageError, match="larger than"):
         read(as_tar(tmp_path / "one.tar", {"x": ["y"]})).images[0].read()
@@ -85,6 +88,19 @@ def test_broken_tars(tmp_path: Path) -> None:
     assert "not a whole, uncompressed tar" in refusal(path)
     path.write_bytes(b"")
     assert "is empty" in refusal(path)
+
+
+def test_a_broken_extended_header_is_a_broken_tar(tmp_path: Path) -> None:
+    """tarfile itself raises a ValueError here, and not one of its own errors."""
+    odd = entry("sparse.jpg")
+    odd.pax_headers = {"GNU.sparse.map": "not,numbers"}
+    assert "0.tar cannot be read" in refusal(as_tar(tmp_path / "0.tar", COLOURS, odd))
+
+
+def test_a_caption_ends_with_a_line_and_nowhere_else(tmp_path: Path) -> None:
+    found = read(as_tar(tmp_path / "0.tar", {"x": ["one\u2028caption\r", "another", ""]}))
+    assert [text.text for text in found.texts] == ["one\u2028caption", "another"]
+    assert found.notes == ()
 
 
 def test_samples_that_lack_a_part_are_counted(tmp_path: Path) -> None:

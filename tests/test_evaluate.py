@@ -93,6 +93,24 @@ def test_small_slices_are_left_out() -> None:
     assert judge(task, ranking, ["mrr"], attributes={"shape": ["a", "b", "c", *[""] * 6]}).slices == {}
 
 
+def test_slices_are_of_clusters_and_of_few_values() -> None:
+    """Five captions of one photo are one observation, and an id for each photo is no attribute to slice by."""
+    names = tuple(map(str, range(606)))
+    task = Task("text_to_image", names, names, {name: {str(int(name) // 6): 1} for name in names})
+    vectors = np.random.default_rng(0).standard_normal((2, 606, 8)).astype(np.float32)
+    ranking = rank_exact(*vectors, task)
+    photo = np.arange(606) // 6
+    attributes = {
+        "photo_of_few": [str(number) if number < 9 else "" for number in photo],
+        "five_photos": [str(number // 5) if number < 10 else "" for number in photo],
+        "hundred": [str(number) for number in np.arange(606) % 100],
+        "more": [str(number) for number in np.arange(606) % 101],
+    }
+    found = judge(task, ranking, ["mrr"], attributes=attributes).slices
+    assert list(found) == ["five_photos", "hundred"]
+    assert [count for count, _ in found["five_photos"].values()] == [30, 30]
+
+
 def test_the_seed_decides_the_intervals() -> None:
     names = tuple(map(str, range(60)))
     task = Task("image_to_image", names, names, {name: {name: 1} for name in names})
@@ -183,7 +201,7 @@ class Failing(ColourEncoder):
 
 def many_images(n: int) -> EvaluationSet:
     images = tuple(EvaluationImage(f"i{row}", lambda: picture("red")) for row in range(n))
-    texts = tuple(EvaluationText(f"t{row}", "red") for row in range(n))
+    texts = tuple(EvaluationText(f"t{row}", f"red {row}") for row in range(n))
     ids = tuple(found.image_id for found in images)
     return EvaluationSet(
         "many",

@@ -177,7 +177,8 @@ class TestEval:
             (["captions.jsonl", "--k", "0"], 1, "success@0"),
             (["captions.jsonl", "--fail-under", "success@10"], 2, "--fail-under"),
             (["captions.jsonl", "--fail-under", "hits@10=0.5"], 1, "success@10"),
-            (["captions.jsonl", "--fail-under", "image_to_image:success@1=0.5"], 1, "image_to_image"),
+            (["captions.jsonl", "--fail-under", "sideways:success@1=0.5"], 2, "no direction 'sideways'"),
+            (["captions.jsonl", "--k", "1," + "9" * 4400], 1, "no usable cutoff"),
             (["captions.jsonl", "--queries", "attributes"], 1, "--queries"),
             (["captions.jsonl", "--loud"], 2, "--loud"),
         ],
@@ -218,6 +219,11 @@ class TestFailUnder:
         code, _, err = run("eval", captions, "--fail-under", "median_rank=0.5")
         assert code == 1
         assert "above the 0.5" in err
+
+    def test_a_direction_that_the_set_lacks_fails_before_the_model_is_loaded(self, run: Run, captions: Path) -> None:
+        code, out, err = run("eval", captions, "--model", "unknown", "--fail-under", "image_to_image:success@1=0.5")
+        assert (code, out) == (1, "")
+        assert "image_to_image, which is not judged" in err
 
 
 class TestOut:
@@ -288,6 +294,13 @@ class TestCompare:
         assert code == 1
         assert said in err
 
+    def test_runs_in_different_languages(self, run: Run, runs: None, captions: Path) -> None:
+        run("eval", captions, "--language", "en", "--out", "english")
+        run("eval", captions, "--language", "de", "--out", "german")
+        code, _, err = run("eval", "compare", "english", "german")
+        assert code == 1
+        assert "6 of 6 queries have the same id but different words" in err
+
     def test_runs_on_different_sets(self, run: Run, runs: None, catalogue: Path) -> None:
         run("eval", catalogue, "--out", "other")
         code, _, err = run("eval", "compare", "before", "other")
@@ -303,6 +316,7 @@ class TestModels:
         assert good["figures"]["text_to_image success@1"] == 1.0
         assert good["pareto"]
         assert not bad["pareto"]
+        assert [bad[name] for name in ("images_per_second", "query_ms", "memory_mib")] == [None] * 3
         assert "no model is called 'unknown'" in bad["error"]
 
     def test_table(self, run: Run, captions: Path) -> None:
@@ -331,8 +345,16 @@ class TestThroughTheCollection:
         assert found["text_to_image"]["success@1"] == found["image_to_text"]["success@1"] == 1.0
 
     def test_by_text(self, run: Run, catalogue: Path, collection: Path) -> None:
-        found = json.loads(run("eval", catalogue, "--collection", collection, "--by", "text", "--json")[1])
+        asked = catalogue.parent / "asked.csv"
+        asked.write_text("query,item_id\nsomething red,P0\n")
+        options = ("--collection", collection, "--by", "text", "--json")
+        found = json.loads(run("eval", catalogue, "--queries", asked, *options)[1])
         assert found["search"] == "collection (text exact-fp16)"
+
+    def test_by_text_titles_would_find_themselves(self, run: Run, catalogue: Path, collection: Path) -> None:
+        code, out, err = run("eval", catalogue, "--collection", collection, "--by", "text", "--json")
+        assert (code, out) == (1, "")
+        assert "they would find themselves: 6 of 6" in err
 
     def test_another_model_than_the_collection_s(self, run: Run, catalogue: Path, collection: Path) -> None:
         code, out, err = run("eval", catalogue, "--collection", collection, "--model", "forgetful")

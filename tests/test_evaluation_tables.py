@@ -185,3 +185,10 @@ def test_models_stand_best_first_and_the_unbeaten_are_marked() -> None:
     assert "".join(word for row in shown[2:5] for word in row.split() if word[0].isalpha() or "-" in word) in long
     assert "[a]" in "".join(line.split()[0] if not line.startswith("*") else line.split()[1] for line in shown[2:5])
     assert lines(models_table([])) != []
+
+
+def test_control_characters_of_a_data_set_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    made = with_slices(evaluation(tmp_path), {"ki\x1bnd": {"\x1b[31mred": (3, {"success@1": 1.0})}})
+    shown = "\n".join(line for table in slice_tables(made) for line in lines(table))
+    assert "[31mred" in shown
+    assert "\x1b" not in shown

@@ -155,6 +155,10 @@ def test_names_are_read_in_any_case_and_kept_once() -> None:
         ("success@-1", "no usable cutoff", "from 1 to 1,000"),
         ("success@²", "no usable cutoff", "from 1 to 1,000"),
         ("success@", "no usable cutoff", "from 1 to 1,000"),
+        ("success@000000001000000", "no usable cutoff", "from 1 to 1,000"),
+        pytest.param(
+            f"success@{'9' * 4400}", "'success@9+' has no usable cutoff", "from 1 to 1,000", id="4,400 digits"
+        ),
         ("mrr@1000000000000", "no usable cutoff", "from 1 to 1,000"),
     ],
 )

@@ -9,13 +9,14 @@ import pytest
 
 from indexer.sources.base import SourceItem
 from retrieval.collection import Collection
+from retrieval.encoders.base import FloatArray
 from retrieval.errors import EvaluationError, FingerprintMismatch
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.through_search import evaluate_through_search
 from retrieval.evaluation.types import EvaluationImage, EvaluationSet, EvaluationText, Task
 from retrieval.images import read_file
 from retrieval.index.view import VectorView
-from tests.fakes import ColourEncoder
+from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import NoiseEncoder, compacted, fill, paint
 
 COUNT = 40
@@ -135,8 +136,89 @@ def test_search_is_asked_for_no_more_than_the_measures_look_at(items: list[Sourc
 def test_by_text_a_photo_is_found_by_its_title(items: list[SourceItem], tmp_path: Path) -> None:
     fill(tmp_path / "c", items)
     with Collection.open(tmp_path / "c") as collection:
-        found = evaluate_through_search(dataset(items), collection, NoiseEncoder(), by="text", measures=["success@1"])
-    assert found.results["text_to_image"].figures["success@1"] == 1  # with noise for vectors only equal words are near
+        asked = dataset(items)
+        own = COUNT // 2
+        others = tuple(replace(text, text=f"asked {text.text}") for text in asked.texts[own:])
+        half = replace(asked, texts=(*asked.texts[:own], *others), tasks=asked.tasks[:1])
+        found = evaluate_through_search(half, collection, NoiseEncoder(), by="text", measures=["success@1"])
+    # With noise for vectors only equal words are near.
+    assert found.results["text_to_image"].per_query["success@1"][:own].all()
+
+
+def test_by_text_queries_that_are_the_stored_titles_are_refused(items: list[SourceItem], tmp_path: Path) -> None:
+    fill(tmp_path / "c", items)
+    asked = dataset(items)
+    own = COUNT // 2 + 1
+    blanks = tuple(replace(text, text=f" {text.text} ") for text in asked.texts[:own])
+    others = tuple(replace(text, text=f"asked {text.text}") for text in asked.texts[own:])
+    encoder = NoiseEncoder()
+    with (
+        Collection.open(tmp_path / "c") as collection,
+        pytest.raises(EvaluationError, match="would find themselves: 21 of 40") as caught,
+    ):
+        evaluate_through_search(replace(asked, texts=(*blanks, *others)), collection, encoder, by="text")
+    assert "--queries attributes" in caught.value.hint
+
+
+def test_an_id_alone_does_not_make_two_pictures_one(items: list[SourceItem], tmp_path: Path) -> None:
+    fill(tmp_path / "c", items)
+    asked = dataset(items, named="item")
+    other = paint(tmp_path / "other.png", (9, 9, 9))
+    unlike = replace(asked, images=(replace(asked.images[0], read=other.read_bytes), *asked.images[1:]))
+    gone = replace(asked, images=(replace(asked.images[0], read=(tmp_path / "gone.png").read_bytes), *asked.images[1:]))
+    with Collection.open(tmp_path / "c") as collection:
+        with pytest.raises(
+            EvaluationError, match=r"1 of 40 images .*: 'i0'; 1 of them have the id of an item with oth"
+        ):
+            evaluate_through_search(unlike, collection, NoiseEncoder())
+        with pytest.raises(EvaluationError, match="image 'i0' of the set cannot be read"):
+            evaluate_through_search(gone, collection, NoiseEncoder())
+
+
+def test_a_collection_that_changes_meanwhile_gives_no_figure(items: list[SourceItem], tmp_path: Path) -> None:
+    fill(tmp_path / "c", items)
+    changed = False
+
+    def change(*_: object) -> None:
+        nonlocal changed
+        if not changed:
+            fill(tmp_path / "c", items[1:])
+        changed = True
+
+    with (
+        Collection.open(tmp_path / "c") as collection,
+        pytest.raises(EvaluationError, match="the collection changed while it was judged") as caught,
+    ):
+        evaluate_through_search(dataset(items), collection, NoiseEncoder(), on_progress=change)
+    assert caught.value.hint == "run it again"
+
+
+def test_only_queries_with_too_few_answers_are_searched_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = [paint(tmp_path / f"b{at}.png", (200, 0, 0)) for at in range(4)]
+    others = [paint(tmp_path / f"{name}.png", COLOURS[name]) for name in ("green", "blue", "yellow")]
+    entries = [SourceItem("b", "red", tuple(same)), *(SourceItem(p.stem, p.stem, (p,)) for p in others)]
+    fill(tmp_path / "c", entries, ColourEncoder())
+    images = tuple(EvaluationImage(path.name, path.read_bytes, path) for path in (*same, *others))
+    texts = tuple(EvaluationText(name, f"a {name} thing") for name in ("red", "green"))
+    task = Task("text_to_image", ("red", "green"), tuple(image.image_id for image in images), {"red": {"b0.png": 1}})
+    asked = EvaluationSet("few", images, texts, (task,))
+    sizes = []
+    search = VectorView.search
+
+    def counting(view: VectorView, vectors: FloatArray, k: int, *rest: object) -> object:
+        found = search(view, vectors, k, *rest)  # type: ignore[arg-type]
+        if k == 3:  # the second query has lost its places, as in an approximate index
+            found.ids[1] = -1
+        sizes.append((len(vectors), k))
+        return found
+
+    monkeypatch.setattr(VectorView, "search", counting)
+    with Collection.open(tmp_path / "c") as collection:
+        found = evaluate_through_search(asked, collection, ColourEncoder(), measures=["success@3"])
+    assert sizes == [(2, 3), (1, 7)]
+    top = found.results["text_to_image"].ranking.top
+    assert top[0].tolist() == [0, 1, 2]
+    assert top[1, 0] == 4
 
 
 def test_by_text_all_photos_of_an_item_share_its_score(tmp_path: Path) -> None:
@@ -145,13 +227,14 @@ def test_by_text_all_photos_of_an_item_share_its_score(tmp_path: Path) -> None:
     images = tuple(EvaluationImage(path.name, path.read_bytes, path) for path in pictures)
     ids = tuple(image.image_id for image in images)
     task = Task("text_to_image", ("t",), ids, {"t": {"p0.png": 1, "p1.png": 1}})
-    asked = EvaluationSet("two", images, (EvaluationText("t", "one"),), (task,))
+    task = replace(task, query_ids=("t", "u"))
+    asked = EvaluationSet("two", images, (EvaluationText("t", "one"), EvaluationText("u", "else")), (task,))
     with Collection.open(tmp_path / "c") as collection:
         found = evaluate_through_search(asked, collection, NoiseEncoder(), by="text", measures=["recall@2"])
     result = found.results["text_to_image"]
-    assert result.ranking.top.tolist() == [[0, 1]]
+    assert result.ranking.top[0].tolist() == [0, 1]
     assert result.ranking.scores[0, 0] == result.ranking.scores[0, 1]
-    assert result.figures == {"recall@2": 1}
+    assert result.per_query["recall@2"][0] == 1
 
 
 def test_image_to_image(items: list[SourceItem], tmp_path: Path) -> None:

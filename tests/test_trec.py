@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from retrieval.errors import SourceError, StorageError
-from retrieval.evaluation.trec import read_run, write_run
+from retrieval.evaluation.trec import read_run, write_qrels, write_run
 from retrieval.evaluation.types import Ranking, Task
 
 
@@ -100,3 +100,15 @@ def test_a_missing_file_and_an_unwritable_place_say_so(tmp_path: Path) -> None:
         read_run(tmp_path / "none.run")
     with pytest.raises(StorageError, match="cannot be written: No such file"):
         write_run(tmp_path / "none" / "a.run", task(("q",), ("d",)), ranking([[0]], [[1.0]]), "m")
+
+
+def test_judgements_are_encoded_exactly_when_the_run_is(tmp_path: Path) -> None:
+    plain = Task(
+        "text_to_image", ("q1", "q%2"), ("d1", "caf\udce9"), {"q1": {"d1": 2, "caf\udce9": 0}, "q%2": {"d1": 1}}
+    )
+    write_qrels(tmp_path / "a.qrels", plain)
+    assert (tmp_path / "a.qrels").read_bytes() == b"q1 0 d1 2\nq1 0 caf\xe9 0\nq%2 0 d1 1\n"
+    write_qrels(tmp_path / "b.qrels", Task("text_to_image", ("q%2",), ("d 1", "d2"), {"q%2": {"d2": 1}}))
+    assert (tmp_path / "b.qrels").read_text() == "q%252 0 d2 1\n"
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_qrels(tmp_path, plain)

@@ -63,7 +63,7 @@ class Generation:
 
 @dataclass(frozen=True)
 class OwnerRow:
-    """What a hit shows, by the id of the photo or text that was found."""
+    """What a hit shows, by the id of the photo or text that was found. content_hash: SHA-256 of the photo's file."""
 
     owner_id: int
     item_key: int
@@ -72,6 +72,7 @@ class OwnerRow:
     attributes: dict[str, Any]
     photo: str | None
     matched_text: str | None
+    content_hash: str | None
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,11 @@ def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[i
     first_photo = (
         select(photos.c.path).where(photos.c.item == items.c.id).order_by(photos.c.position).limit(1).scalar_subquery()
     )
-    shown = (photos.c.path, null()) if modality == "image" else (first_photo, texts.c.content)
+    shown = (
+        (photos.c.path, null(), photos.c.content_hash)
+        if modality == "image"
+        else (first_photo, texts.c.content, null())
+    )
     statement = select(owner.c.id, items.c.id, items.c.item_id, items.c.title, items.c.attributes, *shown).join_from(
         owner, items
     )

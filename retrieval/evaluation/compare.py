@@ -1,6 +1,6 @@
 """Two runs on the same queries: is one better, and where."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +85,21 @@ def compare(
         better=_largest(gains, first.task.query_ids, before, after, examples),
         worse=_largest(-gains, first.task.query_ids, before, after, examples),
     )
+
+
+def check_same_words(first: Mapping[str, str], second: Mapping[str, str], kind: str) -> None:
+    """Ids can be mere places in a file, the same in every language of it. first, second: id -> words; kind: `queries`.
+
+    Raises EvaluationError, with counts, when an id that both have stands for other words.
+    """
+    common = [name for name in first if name in second]
+    differ = [name for name in common if first[name] != second[name]]
+    if differ:
+        raise EvaluationError(
+            f"{len(differ):,} of {len(common):,} {kind} have the same id but different words in the runs: "
+            f"{named(differ)}",
+            hint="run both on the same set, split and language",
+        )
 
 
 def _values(result: TaskResult, measure: str, which: str) -> Values:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ def embed_images(
     run = _Run(encoder, "images", len(images), on_progress)
     unreadable: list[tuple[str, str]] = []
     batch: list[npt.NDArray[Any]] = []
+    ends = set(_bounds(len(images)))
 
     def prepare(image: EvaluationImage) -> npt.NDArray[Any] | str:
         """Pixels, or why there are none."""
@@ -59,26 +61,38 @@ def embed_images(
                 unreadable.append((image.image_id, pixels))
             elif not unreadable:  # after the first unreadable one only their number matters
                 batch.append(pixels)
-            if len(batch) == BATCH:
-                run.take(encoder.encode_images(np.stack(batch)), len(batch))
-                batch.clear()
+                if run.done + len(batch) in ends:
+                    run.take(encoder.encode_images(np.stack(batch)), len(batch))
+                    batch.clear()
         if unreadable:
             raise _unreadable(unreadable, len(images))
-        if batch:
-            run.take(encoder.encode_images(np.stack(batch)), len(batch))
     return run.vectors
 
 
 def embed_texts(
     texts: Sequence[EvaluationText], encoder: DualEncoder, *, on_progress: OnProgress | None = None
 ) -> FloatArray:
-    """float32 [texts, dimension], in order. Raises EvaluationError as `embed_images` does for a failing model."""
-    run = _Run(encoder, "texts", len(texts), on_progress)
+    """float32 [texts, dimension], in order. Raises EvaluationError as `embed_images` does for a failing model.
+
+    Each different text is encoded once, so that equal texts have equal vectors and score a tie. Progress counts
+    different texts.
+    """
+    rows: dict[str, int] = {}
+    expanded = [rows.setdefault(entry.text, len(rows)) for entry in texts]
+    different = list(rows)
+    run = _Run(encoder, "texts", len(different), on_progress)
     with run.explained():
-        for start in range(0, len(texts), BATCH):
-            batch = [entry.text for entry in texts[start : start + BATCH]]
-            run.take(encoder.encode_texts(batch), len(batch))
-    return run.vectors
+        for start, end in pairwise(_bounds(len(different))):
+            run.take(encoder.encode_texts(different[start:end]), end - start)
+    return run.vectors[np.array(expanded, dtype=np.int64)]
+
+
+def _bounds(n: int) -> list[int]:
+    """Where batches of 32 start and end. A last one of 1 joins the one before it.
+
+    Matrix libraries multiply a single row by another routine, whose last bits differ from those in a batch.
+    """
+    return [*range(0, max(n - 1, 1), BATCH), n] if n else [0]
 
 
 class _Run:

@@ -12,8 +12,10 @@ from retrieval.evaluation.statistics import Summary, bootstrap, interval
 from retrieval.evaluation.types import Ranking, Task, TaskResult
 from retrieval.index.base import IdArray
 
-SLICE_QUERIES = 5
-"""A slice of fewer queries is left out: one more success would move it by 20 points or more."""
+SLICE_CLUSTERS = 5
+"""A slice of fewer clusters of queries is left out: one more success would move it by more than 20 points."""
+SLICE_VALUES = 100
+"""An attribute with more values is left out: it is an id, a price or a date, and no table of it can be read."""
 
 Slices = dict[str, dict[str, tuple[int, dict[str, float]]]]
 
@@ -30,7 +32,8 @@ def judge(
 
     measures: names, such as `success@10` (see `retrieval.evaluation.measures`).
     attributes: attribute -> one value for each query, in the task's order, empty where it has none. Each attribute
-        with two values or more that have at least 5 queries becomes slices, most queries first.
+        with 100 values or fewer, of which two or more have at least 5 clusters of queries, becomes slices of those
+        values, most queries first. What a slice is given with is its number of queries.
     seed: of the bootstrap; the same seed gives the same intervals.
 
     Intervals are 95 % percentile bootstrap intervals over clusters of queries, 2,000 resamples. Queries with the very
@@ -48,13 +51,14 @@ def judge(
     relevance = Relevance.of_task(task)
     judged = Judged.of(ranking, relevance, len(task.document_ids))
     per_query = {measure.name: measure.per_query(judged) for measure in wanted}
+    groups = clusters(relevance)
     return TaskResult(
         task=task,
         ranking=ranking,
         figures={measure.name: measure.figure(per_query[measure.name]) for measure in wanted},
         per_query=per_query,
-        intervals=_intervals(wanted, per_query, clusters(relevance), seed),
-        slices=_slices(wanted, per_query, attributes or {}),
+        intervals=_intervals(wanted, per_query, groups, seed),
+        slices=_slices(wanted, per_query, groups, attributes or {}),
     )
 
 
@@ -85,13 +89,23 @@ def _intervals(
 
 
 def _slices(
-    measures: Sequence[Measure], per_query: Mapping[str, Values], attributes: Mapping[str, Sequence[str]]
+    measures: Sequence[Measure],
+    per_query: Mapping[str, Values],
+    groups: IdArray,
+    attributes: Mapping[str, Sequence[str]],
 ) -> Slices:
     found: Slices = {}
     for attribute, values in attributes.items():
         names, numbers, counts = np.unique(np.array(values, dtype=np.str_), return_inverse=True, return_counts=True)
-        large = [number for number in np.argsort(-counts, kind="stable") if counts[number] >= SLICE_QUERIES]
-        large = [number for number in large if names[number]]
+        if np.count_nonzero(names) > SLICE_VALUES:
+            continue
+        held = np.unique(np.stack([numbers, groups]), axis=1)[0]  # a value once for each of its clusters
+        spread = np.bincount(held, minlength=len(names))
+        large = [
+            number
+            for number in np.argsort(-counts, kind="stable")
+            if names[number] and spread[number] >= SLICE_CLUSTERS
+        ]
         if len(large) < 2:
             continue
         found[attribute] = {

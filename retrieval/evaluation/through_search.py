@@ -1,6 +1,6 @@
 """One model on one set through a collection's own search: what index, newer and deleted rows cost shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from time import perf_counter
 
@@ -13,7 +13,7 @@ from retrieval.errors import EvaluationError
 from retrieval.evaluation.embed import OnProgress, embed_images, embed_texts
 from retrieval.evaluation.evaluate import attributes_of, kinds
 from retrieval.evaluation.judge import judge
-from retrieval.evaluation.matching import Owners, match_images, match_texts
+from retrieval.evaluation.matching import Matched, Owners, count_own_words, match_images, match_texts
 from retrieval.evaluation.measures.registry import DEFAULT_MEASURES, parse_all
 from retrieval.evaluation.ranking import DEPTH
 from retrieval.evaluation.relevance import Relevance, named, refuse_duplicates
@@ -41,15 +41,16 @@ def evaluate_through_search(
     """Judge the search of a collection that holds the pictures of a set; what is compared are its stored vectors.
 
     by: how pictures are found: `image` by their own vectors, `text` by the titles and texts of their items.
-    An image of the set is the photo at the same absolute path, else the photos of the item with the image's id. A text
-    that is a document is any text of the collection with the very same words.
+    An image of the set is the photo at the same absolute path, else the same file in the item with the image's id. A
+    text that is a document is any text of the collection with the very same words.
     Documents of the collection that the set does not have are filtered out of the search, so that figures compare with
     those of `evaluate`. Search is asked for as many documents as the measures look at, as a person would ask: a right
     answer beyond has no rank, and a median rank beyond is infinite.
     A direction whose documents are texts that the collection does not all have is left out, with a note.
 
     Raises FingerprintMismatch when the encoder did not make the collection; EvaluationError, with counts, when images
-    of the set are not in the collection, when nothing is left to judge, and as `evaluate` does.
+    of the set are not in the collection, when more than half of the queries are the texts that they would find, when
+    the collection changes meanwhile, when nothing is left to judge, and as `evaluate` does.
     """
     started = perf_counter()
     Searcher(collection, encoder)  # raises FingerprintMismatch
@@ -76,11 +77,13 @@ def evaluate_through_search(
             )
             continue
         if found.missing:
-            raise _not_there(collection, found.missing, len(task.document_ids), modality)
+            raise _not_there(collection, found, len(task.document_ids), modality)
         if found.by_id:
             notes.append(f"{found.by_id:,} of {len(task.document_ids):,} images were matched by item id, not by path")
         if asked == "text":
             entries = [texts[name] for name in task.query_ids]
+            if answered == "image" and modality == "text":
+                _refuse_own_words(collection, found.owners, task, {entry.text_id: entry.text for entry in entries})
             queries = embed_texts(entries, encoder, on_progress=on_progress)
             attributes = attributes_of(entries)
         else:
@@ -91,6 +94,8 @@ def evaluate_through_search(
         names = [measure.name for measure in wanted]
         results[task.direction] = judge(task, ranking, names, attributes=attributes, seed=seed)
         labels.append(f"{modality} {_kind(view.of(modality))}")
+    if collection.view() is not view:
+        raise EvaluationError(f"the collection changed while it was judged: {collection.folder}", hint="run it again")
     if not results:
         raise EvaluationError(
             f"nothing of '{dataset.name}' can be judged through {collection.folder}: {'; '.join(notes)}",
@@ -155,18 +160,19 @@ def _search(
     collection: Collection, view: VectorView, modality: Modality, queries: FloatArray, owners: Owners, width: int
 ) -> list[dict[int, float]]:
     """For each query the score of each document found, that of its best row; at least `width` where there are."""
-    wanted = width
+    found: list[dict[int, float]] = [{} for _ in queries]
+    short, wanted = list(range(len(queries))), width
     while True:
         # A document with several rows takes several places, as an item with several photos does in `Searcher`.
-        answer = view.search(queries, min(wanted, len(owners)), lambda ids: collection.vectors(modality, ids))
-        found: list[dict[int, float]] = []
-        for ids, scores in zip(answer.ids.tolist(), answer.scores.tolist(), strict=True):
+        answer = view.search(queries[short], min(wanted, len(owners)), lambda ids: collection.vectors(modality, ids))
+        for query, ids, scores in zip(short, answer.ids.tolist(), answer.scores.tolist(), strict=True):
             best: dict[int, float] = {}
             for owner, score in zip(ids, scores, strict=True):
                 for position in owners.get(owner, ()):
                     best.setdefault(position, score)
-            found.append(best)
-        if wanted >= len(owners) or min(map(len, found)) >= width:
+            found[query] = best
+        short = [query for query in short if len(found[query]) < width]
+        if wanted >= len(owners) or not short:
             return found
         wanted *= 4
 
@@ -185,9 +191,21 @@ def _kind(view: VectorView) -> str:
     return view.generation.kind if view.generation else "exact, without an index file"
 
 
-def _not_there(collection: Collection, missing: Sequence[str], total: int, modality: Modality) -> EvaluationError:
+def _refuse_own_words(collection: Collection, owners: Owners, task: Task, words: Mapping[str, str]) -> None:
+    own = count_own_words(collection, owners, task, words)
+    if 2 * own > len(task.query_ids):
+        raise EvaluationError(
+            f"the queries are the titles that --by text searches, so they would find themselves: "
+            f"{own:,} of {len(task.query_ids):,}",
+            hint="use --queries attributes or a queries.csv, or --by image",
+        )
+
+
+def _not_there(collection: Collection, found: Matched, total: int, modality: Modality) -> EvaluationError:
     what = "are not in" if modality == "image" else "belong to no item with a text in"
+    others = f"; {found.other_files:,} of them have the id of an item with other photos" if found.other_files else ""
     return EvaluationError(
-        f"{len(missing):,} of {total:,} images of the set {what} {collection.folder}: {named(missing)}",
+        f"{len(found.missing):,} of {total:,} images of the set {what} {collection.folder}: "
+        f"{named(found.missing)}{others}",
         hint="a picture that cannot be found changes every figure; index the folder of the set's images first",
     )

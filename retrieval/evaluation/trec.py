@@ -1,4 +1,5 @@
-"""TREC run files: one line a ranked document, `query Q0 document rank score tag`, fields parted by blanks.
+"""TREC run files: one line a ranked document, `query Q0 document rank score tag`, fields parted by blanks; and the
+judgements beside them (qrels), `query 0 document grade`.
 
 Source: the trec_eval README, https://github.com/usnistgov/trec_eval. Its tools order by the score alone and put equal
 scores in descending order of document id; the rank column is theirs to ignore. Here equal scores stand in the order
@@ -36,7 +37,7 @@ def write_run(path: Path, task: Task, ranking: Ranking, tag: str) -> None:
     """
     tag = _BLANK.sub("_", tag) or "run"
     queries, documents = task.query_ids, task.document_ids
-    if any(map(_BLANK.search, queries)) or any(map(_BLANK.search, documents)):
+    if _must_encode(task):
         tag += _ENCODED
         queries, documents = tuple(map(_encode, queries)), tuple(map(_encode, documents))
     descending = bool((ranking.scores[:, 1:] <= ranking.scores[:, :-1]).all())
@@ -48,6 +49,24 @@ def write_run(path: Path, task: Task, ranking: Ranking, tag: str) -> None:
                         break
                     shown = _shortest(score if descending else np.float32(1 / rank))
                     file.write(f"{query} Q0 {documents[position]} {rank} {shown} {tag}\n")
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror or error}", hint="give another path, or make room"
+        ) from error
+
+
+def write_qrels(path: Path, task: Task) -> None:
+    """Write the judgements of a task to `path`, over what was there, in the order of its queries.
+
+    Ids are percent-encoded exactly when `write_run` encodes those of the run.
+    Raises StorageError when the disk refuses.
+    """
+    written = _encode if _must_encode(task) else str
+    try:
+        with path.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+            for query in task.query_ids:
+                for document, grade in task.qrels.get(query, {}).items():
+                    file.write(f"{written(query)} 0 {written(document)} {grade}\n")
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror or error}", hint="give another path, or make room"
@@ -105,6 +124,10 @@ def _lines(path: Path) -> Iterator[tuple[int, str, str, str, str]]:
         raise SourceError(
             f"{path} cannot be read: {error.strerror or error}", hint="give the path of a TREC run file"
         ) from error
+
+
+def _must_encode(task: Task) -> bool:
+    return any(map(_BLANK.search, task.query_ids)) or any(map(_BLANK.search, task.document_ids))
 
 
 def _encode(name: str) -> str:

@@ -1,6 +1,7 @@
 """Queries, documents and judgements become an evaluation set: one place that checks them, whatever the format."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -84,6 +85,8 @@ def merged_texts(
 ) -> tuple[list[EvaluationText], dict[str, dict[str, int]], int]:
     """Texts that say the same (but for case and blanks) become the first of them, relevant to what any is relevant to.
 
+    Of its attributes it keeps those that are the same in all of them: a slice must hold for every entry in it.
+
     entries: texts with the ids of what they are relevant to. Gives the texts, their qrels with grade 1, and how many
     of the texts stand for several entries.
     """
@@ -91,12 +94,22 @@ def merged_texts(
     qrels: dict[str, dict[str, int]] = {}
     shared: set[str] = set()
     for text, documents in entries:
-        key = " ".join(text.text.split()).casefold()
+        key = _folded(text.text)
         first = texts.setdefault(key, text)
         if first is not text:
             shared.add(key)
+            texts[key] = replace(first, attributes=agreed(first.attributes, text.attributes))
         qrels.setdefault(first.text_id, {}).update(dict.fromkeys(documents, 1))
     return list(texts.values()), qrels, len(shared)
+
+
+def agreed(first: Mapping[str, str], second: Mapping[str, str]) -> dict[str, str]:
+    """Those of the first attributes that the second ones have too, equal but for case and blanks."""
+    return {name: value for name, value in first.items() if name in second and _folded(second[name]) == _folded(value)}
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()
 
 
 def _back(task: Task, query_ids: Sequence[str], relevant: Qrels) -> Task:

@@ -4,7 +4,7 @@ TREC: `query 0 document grade`, fields parted by blanks (https://trec.nist.gov/d
 BEIR: a header, then `query-id<tab>corpus-id<tab>score` (https://github.com/beir-cellar/beir).
 
 Grades are whole numbers from -1,000 to 1,000; 1 and more is relevant. A pair that stands twice is
-refused, even with one grade.
+refused, even with one grade. The first line of a BEIR table is its header unless a number stands in the third field.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def read_trec(path: Path) -> dict[str, dict[str, int]]:
 
 
 def read_beir(path: Path) -> dict[str, dict[str, int]]:
-    """Query id -> document id -> grade; the first line is the header. Raises EvaluationError."""
+    """Query id -> document id -> grade; the header may be missing. Raises EvaluationError."""
 
     def fields(line: str) -> tuple[str, str, str]:
         query, document, grade = line.split("\t")
@@ -49,7 +49,7 @@ def _read(
     for position, (number, line) in enumerate(lines(path)):
         try:
             query, document, grade = fields(line)
-            if header and position == 0 and not _is_whole(grade):
+            if header and position == 0 and not _is_number(grade):
                 continue
             qrels.setdefault(query, {})[document] = grade_of(grade)
         except ValueError:
@@ -62,9 +62,10 @@ def _read(
     return qrels
 
 
-def _is_whole(grade: str) -> bool:
+def _is_number(grade: str) -> bool:
+    """Also true of `1.0`, which is no grade: such a first line is a malformed judgement and not a header."""
     try:
-        int(grade)
+        float(grade)
     except ValueError:
         return False
     return True

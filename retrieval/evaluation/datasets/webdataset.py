@@ -2,14 +2,15 @@
 
 A set is one tar, a folder of tars (`0.tar`, `1.tar`, …), or a folder with a folder of tars for each split (`test/`).
 Pictures are read straight out of the tar by offset; nothing is unpacked. Only plain files count: links, devices and
-sparse files are refused, and what a caption file may hold and how many entries a tar may have is capped.
+sparse files are refused, and what a caption file may hold and how many entries a set may have is capped.
 """
 
 import re
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from pathlib import Path, PurePosixPath
 
 from retrieval.errors import EvaluationError, ImageError
@@ -53,8 +54,9 @@ def read(path: Path, options: Options) -> EvaluationSet:
     # Counted in tars: their entries are not known before they are read.
     split = choose_split(options.split, {name: len(tars) for name, tars in found.items()}, of=path.name)
     samples: dict[str, _Sample] = {}
+    numbers = count(1)
     for tar in found[split]:
-        samples.update(_samples(tar, "" if path.is_file() else f"{tar.name}/"))
+        samples.update(_samples(tar, "" if path.is_file() else f"{tar.name}/", numbers))
     lonely = [key for key, sample in samples.items() if sample.image is None]
     if lonely:
         raise EvaluationError(
@@ -69,16 +71,19 @@ def read(path: Path, options: Options) -> EvaluationSet:
     return captioned_set(set_name(path, split), path, images, captions)
 
 
-def _samples(tar: Path, prefix: str) -> dict[str, _Sample]:
+def _samples(tar: Path, prefix: str, numbers: Iterator[int]) -> dict[str, _Sample]:
+    """numbers: those of the entries, from 1 over all tars of the set."""
     samples: dict[str, _Sample] = {}
     try:
         size = tar.stat().st_size
         if size == 0:
             raise empty(tar)
         with tarfile.open(tar, "r:") as archive:
-            for count, member in enumerate(archive, start=1):
-                if count > MAX_ENTRIES:
-                    raise malformed(tar, [f"more than {MAX_ENTRIES:,} entries"])
+            for member in iter(archive.next, None):
+                # tarfile keeps all it has seen, and 2,000,000 would fill the memory; typeshed does not know the list.
+                archive.members.clear()  # type: ignore[attr-defined]
+                if next(numbers) > MAX_ENTRIES:
+                    raise malformed(tar, [f"the set has more than {MAX_ENTRIES:,} entries"])
                 if member.isdir():
                     continue
                 if not member.isreg() or member.issparse():
@@ -86,7 +91,7 @@ def _samples(tar: Path, prefix: str) -> dict[str, _Sample]:
                 if member.offset_data + member.size > size:
                     raise malformed(tar, [f"{member.name[:200]!r} is cut off"])
                 _add(samples, tar, archive, member, prefix)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, EOFError) as error:  # ValueError: numbers of extended headers
         raise malformed(tar, [f"not a whole, uncompressed tar ({error})"]) from error
     except OSError as error:
         raise unreadable(tar, error) from error
@@ -117,9 +122,10 @@ def _captions(tar: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> l
         raise malformed(tar, [f"{member.name[:200]!r} is larger than {MAX_CAPTION_BYTES >> 20} MiB"])
     file = archive.extractfile(member)
     try:
-        return file.read().decode("utf-8-sig").splitlines() if file else []
+        text = file.read().decode("utf-8-sig") if file else ""
     except UnicodeDecodeError as error:
         raise malformed(tar, [f"{member.name[:200]!r} is not UTF-8"]) from error
+    return text.removesuffix("\n").split("\n") if text else []  # splitlines would also part at U+2028
 
 
 def _read_member(tar: Path, offset: int, size: int) -> bytes:

@@ -54,9 +54,9 @@ def parse(name: str) -> Measure:
         )
     if not at:
         return Measure(wanted, None, family.of_queries, family.summary, family.higher_is_better)
-    if not (cutoff.isascii() and cutoff.isdecimal() and 1 <= int(cutoff[:9]) <= MAX_CUTOFF):
+    if not (cutoff.isascii() and cutoff.isdecimal() and len(cutoff) <= 9 and 1 <= int(cutoff) <= MAX_CUTOFF):
         raise EvaluationError(
-            f"the measure '{name}' has no usable cutoff",
+            f"the measure '{name[:40]}' has no usable cutoff",
             hint=f"write a whole number from 1 to {MAX_CUTOFF:,} after the @, such as {_example(family_name)}",
         )
     k = int(cutoff)
