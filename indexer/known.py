@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, select
 
-from indexer.plan import FileStamp, KnownFile, KnownItem, KnownPhoto
+from indexer.state import FileStamp, KnownFile, KnownItem, KnownPhoto
 from retrieval.catalogue.queries import chunks
 from retrieval.catalogue.schema import items, ledger, photo_embeddings, photos, sources, texts
 

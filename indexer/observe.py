@@ -8,8 +8,8 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-from indexer.plan import FileStamp, KnownFile, ObservedItem, ObservedPhoto, given_up
 from indexer.sources.base import SourceItem
+from indexer.state import FileStamp, KnownFile, ObservedItem, ObservedPhoto, given_up
 from retrieval.images import MAX_BYTES
 
 NOT_FOUND = "file not found"

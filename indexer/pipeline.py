@@ -16,8 +16,9 @@ from indexer.compaction import compact
 from indexer.encoding import BATCH, Decoded, EncodeQueue, Working, as_stored
 from indexer.known import known_contents, known_files, known_items
 from indexer.observe import observe
-from indexer.plan import Action, ItemPlan, Known, Outcome, PhotoPlan, Planner
+from indexer.plan import Action, ItemPlan, Outcome, PhotoPlan, Planner
 from indexer.sources.base import Rejected, Source, SourceItem
+from indexer.state import Known
 from indexer.summary import Progress, Summary
 from indexer.writer import CollectionWriter, open_writer
 from retrieval.ahead import ahead

@@ -5,15 +5,12 @@ attributes of its row did; as `renamed` when known bytes have a new path; as `ne
 another photo that is still there (its vector is then copied, not computed).
 """
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from indexer.sources.base import SourceItem
-
-MAX_ATTEMPTS = 3  # an unchanged file that failed this often is not read again; a changed one always is
+from indexer.state import FileStamp, Known, KnownFile, KnownItem, KnownPhoto, ObservedItem, ObservedPhoto, given_up
 
 
 class Outcome(StrEnum):
@@ -36,97 +33,6 @@ class Action(StrEnum):
     ENCODE = "encode"
     FAIL = "fail"  # what is stored of it stays
     DROP = "drop"  # its file is gone: what is stored of it goes too
-
-
-@dataclass(frozen=True)
-class FileStamp:
-    """What tells without reading whether a file changed."""
-
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-
-
-@dataclass(frozen=True)
-class ObservedPhoto:
-    """A photo as found on disk.
-
-    content_hash: hex SHA-256; None where the stamp is the known one, or where the file cannot be read.
-    problem: why it cannot be read. gone: there is no such file, in a folder that is there and holds others; a folder
-    that is empty or missing may be a disk that is not mounted, and that must not empty the collection.
-    """
-
-    path: str
-    stamp: FileStamp | None = None
-    content_hash: str | None = None
-    problem: str | None = None
-    gone: bool = False
-
-
-@dataclass(frozen=True)
-class ObservedItem:
-    """A source's item with the state of its files."""
-
-    item: SourceItem
-    photos: tuple[ObservedPhoto, ...]
-
-    @property
-    def row_hash(self) -> str:
-        """16 hex digits over title, texts and attributes."""
-        row = [self.item.title, dict(self.item.texts), dict(self.item.attributes)]
-        return hashlib.sha256(json.dumps(row, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class KnownPhoto:
-    """A stored photo. vector: its embedding as stored; source_kind and ledger_id: of the entry that brought it."""
-
-    photo_id: int
-    item_key: int
-    item_id: str
-    path: str
-    content_hash: str
-    width: int
-    height: int
-    position: int = 0
-    vector: bytes = b""
-    source_kind: str = ""
-    ledger_id: int | None = None
-
-
-@dataclass(frozen=True)
-class KnownFile:
-    """A ledger entry."""
-
-    ledger_id: int
-    source_id: int
-    item_id: str
-    path: str
-    state: str
-    reason: str
-    attempts: int
-    stamp: FileStamp | None
-
-
-@dataclass(frozen=True)
-class KnownItem:
-    """A stored item with its photos by path, its texts by (field, content), and its ledger entries."""
-
-    item_key: int
-    item_id: str
-    source_id: int
-    row_hash: str
-    photos: Mapping[str, KnownPhoto] = field(default_factory=dict)
-    texts: Mapping[tuple[str, str], int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Known:
-    """What is stored about a chunk of items: items by id, files by (item id, path), photos by content."""
-
-    items: Mapping[str, KnownItem]
-    files: Mapping[tuple[str, str], KnownFile]
-    contents: Mapping[str, Sequence[KnownPhoto]]
 
 
 @dataclass(frozen=True)
@@ -325,11 +231,6 @@ class Planner:
             if free and not self.file_exists(other.path):
                 return other
         return None
-
-
-def given_up(entry: KnownFile, stamp: FileStamp | None) -> bool:
-    """Did this file fail often enough to leave it alone until it changes?"""
-    return entry.attempts >= MAX_ATTEMPTS and entry.stamp == stamp
 
 
 def _left_behind(target: _Target, plans: Sequence[PhotoPlan], known: Known) -> tuple[int, ...]:

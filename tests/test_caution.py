@@ -11,8 +11,8 @@ from PIL import Image
 
 from indexer.forget import forget
 from indexer.pipeline import index_sources
-from indexer.plan import MAX_ATTEMPTS
 from indexer.sources import open_source
+from indexer.state import MAX_ATTEMPTS
 from indexer.summary import Progress, Summary
 from retrieval.collection import Collection
 from retrieval.errors import CollectionNotFound, SourceError

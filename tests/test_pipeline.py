@@ -20,8 +20,8 @@ from PIL import Image
 from indexer import pipeline
 from indexer.compaction import compact
 from indexer.pipeline import BATCH, WINDOW, index_sources
-from indexer.plan import MAX_ATTEMPTS
 from indexer.sources import Rejected, Source, SourceItem, open_source
+from indexer.state import MAX_ATTEMPTS
 from indexer.summary import Progress, Summary
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import SourceError

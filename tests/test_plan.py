@@ -12,21 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from indexer.pipeline import index_sources
-from indexer.plan import (
-    MAX_ATTEMPTS,
-    Action,
-    FileStamp,
-    ItemPlan,
-    Known,
-    KnownFile,
-    KnownItem,
-    KnownPhoto,
-    ObservedItem,
-    ObservedPhoto,
-    Outcome,
-    Planner,
-)
+from indexer.plan import Action, ItemPlan, Outcome, Planner
 from indexer.sources import SourceItem, open_source
+from indexer.state import MAX_ATTEMPTS, FileStamp, Known, KnownFile, KnownItem, KnownPhoto, ObservedItem, ObservedPhoto
 from indexer.writer import open_writer
 from tests.fakes import COLOURS, ColourEncoder
 from tests.test_pipeline import paint, rows_of, state_of
