@@ -103,7 +103,7 @@ def decode(data: bytes, *, target: int | None = None, max_pixels: int = MAX_PIXE
     """One picture out of a file's bytes: of an animation the first frame, of several pages the first.
 
     target: side in pixels of what the encoder needs. A JPEG is then unpacked at 1/2, 1/4 or 1/8 as long as
-        its shorter side stays at least twice that: 2.5 times faster, mean error 0.27 of 255.
+        its shorter side stays at least twice that: 1.7 times faster for 4 megapixels at target 224.
     max_pixels: cap on width × height, checked before any pixel is unpacked.
 
     Raises ImageError, whatever the bytes are. Thread-safe.
