@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 
 from retrieval.encoders import starter
 from retrieval.encoders.heads import save_heads
-from retrieval.encoders.starter import HEADS, TOWERS_SHA256, StarterEncoder, load_starter
+from retrieval.encoders.projected import ProjectedEncoder
+from retrieval.encoders.starter import HEADS, TOWERS_SHA256, StarterTowers, load_starter
 from retrieval.encoders.towers import efficientnet, sentence
 from retrieval.encoders.towers.pinned import read_pinned
 from retrieval.errors import EncoderError, WeightsUnavailable
@@ -19,7 +20,7 @@ from tests.test_heads import a_head
 
 
 @pytest.fixture(scope="module")
-def encoder() -> StarterEncoder:
+def encoder() -> ProjectedEncoder:
     return load_starter()
 
 
@@ -63,12 +64,24 @@ def test_preprocess_squashes_any_shape():
         assert pixels.dtype == np.uint8
 
 
+def test_the_towers_features_are_what_the_heads_take():
+    towers, heads = StarterTowers(), load_starter().heads
+    assert heads.towers == towers.towers_hash
+    given = (towers.image_features_dimension, towers.text_features_dimension)
+    assert given == (heads.image.n_features, heads.text.n_features)
+
+
 def test_fingerprint_covers_the_heads(tmp_path: Path):
     prints = {load_starter().spec.fingerprint}
     for seed in (0, 1):
         path = tmp_path / f"{seed}.safetensors"
-        save_heads(path, image=a_head(2280, seed=seed), text=a_head(512, seed=seed), towers=TOWERS_SHA256)
-        prints.add(StarterEncoder(path, sha256=None).spec.fingerprint)
+        save_heads(
+            path,
+            image=a_head(StarterTowers.image_features_dimension, seed=seed),
+            text=a_head(StarterTowers.text_features_dimension, seed=seed),
+            towers=TOWERS_SHA256,
+        )
+        prints.add(load_starter(path, sha256=None).spec.fingerprint)
     assert len(prints) == 3
 
 
@@ -78,22 +91,27 @@ def test_changed_heads_are_refused(tmp_path: Path):
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(EncoderError, match="were changed"):
-        StarterEncoder(path)
+        load_starter(path)
 
 
 def test_heads_of_other_towers_are_refused(tmp_path: Path):
     path = tmp_path / "heads.safetensors"
-    save_heads(path, image=a_head(2280), text=a_head(512), towers="0" * 64)
+    save_heads(
+        path,
+        image=a_head(StarterTowers.image_features_dimension),
+        text=a_head(StarterTowers.text_features_dimension),
+        towers="0" * 64,
+    )
     with pytest.raises(EncoderError, match="trained on other towers") as caught:
-        StarterEncoder(path, sha256=None)
+        load_starter(path, sha256=None)
     assert "recipes.starter" in caught.value.hint
 
 
 def test_heads_of_other_feature_sizes_are_refused(tmp_path: Path):
     path = tmp_path / "heads.safetensors"
-    save_heads(path, image=a_head(2280), text=a_head(384), towers=TOWERS_SHA256)
-    with pytest.raises(EncoderError, match="2280 and 512 features, not 2280 and 384"):
-        StarterEncoder(path, sha256=None)
+    save_heads(path, image=a_head(StarterTowers.image_features_dimension), text=a_head(7), towers=TOWERS_SHA256)
+    with pytest.raises(EncoderError, match=r"features, not \d+ and 7 as"):
+        load_starter(path, sha256=None)
 
 
 def test_pinned_file_that_was_changed_is_never_parsed(tmp_path: Path):
@@ -130,7 +148,7 @@ def test_a_text_query_imports_no_torch():
 
 
 @pytest.mark.model
-def test_texts_become_unit_vectors(encoder: StarterEncoder):
+def test_texts_become_unit_vectors(encoder: ProjectedEncoder):
     texts = ["a red shoe", "", "红色的鞋", "\ud800 lone surrogate", "\0", "long " * 5000]
     vectors = encoder.encode_texts(texts)
     assert vectors.shape == (len(texts), encoder.spec.dimension)
@@ -140,14 +158,14 @@ def test_texts_become_unit_vectors(encoder: StarterEncoder):
 
 
 @pytest.mark.model
-def test_only_the_first_characters_count(encoder: StarterEncoder):
+def test_only_the_first_characters_count(encoder: ProjectedEncoder):
     opening = "red shoe " * 200
     same, cut = encoder.encode_texts([opening[:1000] + " dog", opening[:1000]])
     np.testing.assert_allclose(same, cut, atol=1e-5)
 
 
 @pytest.mark.model
-def test_images_become_unit_vectors(encoder: StarterEncoder):
+def test_images_become_unit_vectors(encoder: ProjectedEncoder):
     pixels = np.stack([encoder.preprocess(drawing(c)) for c in ("red", "green", "blue")])
     vectors = encoder.encode_images(pixels)
     assert vectors.shape == (3, encoder.spec.dimension)
@@ -157,7 +175,7 @@ def test_images_become_unit_vectors(encoder: StarterEncoder):
 
 
 @pytest.mark.model
-def test_a_batch_gives_what_single_calls_give(encoder: StarterEncoder):
+def test_a_batch_gives_what_single_calls_give(encoder: ProjectedEncoder):
     pixels = np.stack([encoder.preprocess(drawing(c)) for c in ("red", "green", "blue") * 11])  # past one batch
     together = encoder.encode_images(pixels)
     np.testing.assert_allclose(encoder.encode_images(pixels[32:]), together[32:], atol=1e-3)
@@ -186,7 +204,7 @@ def test_folded_tower_is_the_published_one():
 
 
 @pytest.mark.model
-def test_colours_are_told_apart(encoder: StarterEncoder):
+def test_colours_are_told_apart(encoder: ProjectedEncoder):
     colours = ("red", "green", "blue")
     scores = (
         encoder.encode_texts([f"a {colour} shirt" for colour in colours])

@@ -267,7 +267,7 @@ def one_of_each_part(source: str, held_out: float, form: str = "{}") -> list[str
 @pytest.mark.model
 def test_the_recipe_makes_heads_that_the_starter_takes(tmp_path: Path):
     from retrieval.encoders.heads import save_heads
-    from retrieval.encoders.starter import TOWERS_SHA256, StarterEncoder
+    from retrieval.encoders.starter import TOWERS_SHA256, load_starter
     from retrieval.training.recipes.starter import train
 
     data = tmp_path / "data"
@@ -292,6 +292,6 @@ def test_the_recipe_makes_heads_that_the_starter_takes(tmp_path: Path):
     fitted, report = train(data, tmp_path / "cache", settings)
     out = tmp_path / "heads.safetensors"
     digest = save_heads(out, image=fitted.image, text=fitted.text, towers=TOWERS_SHA256)
-    assert StarterEncoder(out, sha256=digest).encode_texts(["红鞋"]).shape == (1, 8)
+    assert load_starter(out, sha256=digest).encode_texts(["红鞋"]).shape == (1, 8)
     for name in ("flickr8k en", "flickr8k zh", "flickr8k ar", "fashion title", "ikea description"):
         assert any(line.startswith(f"held_out {name}: success@1") for line in report)

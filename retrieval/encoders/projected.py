@@ -1,0 +1,66 @@
+"""A `DualEncoder` made of frozen towers and a trained pair of heads."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from retrieval.encoders.base import EncoderSpec, FloatArray
+from retrieval.encoders.heads import Heads
+from retrieval.encoders.towers.base import Towers
+from retrieval.errors import EncoderError, FingerprintMismatch
+
+TRAIN_AGAIN = "train them again: catalens train heads --help"
+
+
+class ProjectedEncoder:
+    """Towers, then heads, which end in the joint space.
+
+    name: what `load_encoder` takes to load it again. hint: how to get heads that fit, for the errors.
+
+    Raises FingerprintMismatch if the heads were trained on other towers, EncoderError if they take other numbers of
+    features.
+    """
+
+    def __init__(self, towers: Towers, heads: Heads, name: str, *, hint: str = TRAIN_AGAIN) -> None:
+        if heads.towers != towers.towers_hash:
+            raise FingerprintMismatch(
+                f"the heads of {name} were trained on other towers ({heads.towers[:12]}…) "
+                f"than those of {towers.name} here ({towers.towers_hash[:12]}…)",
+                hint=hint,
+            )
+        given = towers.image_features_dimension, towers.text_features_dimension
+        found = heads.image.n_features, heads.text.n_features
+        if found != given:
+            raise EncoderError(
+                f"the towers of {towers.name} give {given[0]} and {given[1]} features, "
+                f"not {found[0]} and {found[1]} as the heads of {name} expect",
+                hint=hint,
+            )
+        self.towers = towers
+        self.heads = heads
+        self.spec = EncoderSpec(
+            name=name,
+            weights_hash=hashlib.sha256(f"{towers.towers_hash}{heads.sha256}".encode()).hexdigest(),
+            tokenizer=towers.tokenizer,
+            dimension=heads.image.dimension,
+            preprocessing=towers.preprocessing,
+        )
+
+    @property
+    def image_size(self) -> int:
+        return self.towers.image_size
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """One RGB picture -> uint8 [height, width, 3] as the image tower takes it. Thread-safe."""
+        return self.towers.preprocess(image)
+
+    def encode_images(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """uint8 [n, height, width, 3] -> float32 unit vectors [n, dimension]; n may be 0."""
+        return self.heads.image.apply(self.towers.image_features(pixels))
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
+        return self.heads.text.apply(self.towers.text_features(texts))

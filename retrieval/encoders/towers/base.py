@@ -1,0 +1,62 @@
+"""The seam below `DualEncoder`: a frozen pair of towers, which give features that trained heads project."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval.encoders.base import FloatArray
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+class Towers(Protocol):
+    """An image tower and a text tower whose weights never change. Features are what they give before any head.
+
+    Instances are used by one encoding thread; only `preprocess` is called from many threads.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of a model with these towers, that `load_encoder` takes: `starter`, `ViT-B-32/…`, a folder."""
+        ...
+
+    @property
+    def towers_hash(self) -> str:
+        """Hex SHA-256 over all their weights. Heads name it: they fit the towers they were trained on and no others."""
+        ...
+
+    @property
+    def tokenizer(self) -> str:
+        """Name and version of the text preparation, as in `EncoderSpec`."""
+        ...
+
+    @property
+    def preprocessing(self) -> Mapping[str, Any]:
+        """How pixels are prepared, as in `EncoderSpec`; JSON values only."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to twice this."""
+        ...
+
+    @property
+    def image_features_dimension(self) -> int: ...
+
+    @property
+    def text_features_dimension(self) -> int: ...
+
+    def preprocess(self, image: "Image.Image") -> npt.NDArray[np.uint8]:
+        """One RGB picture -> uint8 [height, width, 3], one shape for all. Thread-safe."""
+        ...
+
+    def image_features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """Stacked `preprocess` results [n, height, width, 3] -> float32 [n, image_features_dimension]; n may be 0."""
+        ...
+
+    def text_features(self, texts: Sequence[str]) -> FloatArray:
+        """Texts of any length and language -> float32 [len(texts), text_features_dimension]; may be empty."""
+        ...
