@@ -20,6 +20,7 @@ from retrieval.errors import CatalensError, EncoderError, StorageError, WeightsU
 
 FACTS = "catalens_heads.json"
 HEADS = "heads.safetensors"
+SEEN = "heads.seen"
 FORMAT = "catalens-trained-1"
 
 
@@ -63,7 +64,7 @@ def load_trained(given: Path, load: Callable[[str], DualEncoder]) -> ProjectedEn
             hint=error.hint or f"bring the base back, or {TRAIN_AGAIN}",
         ) from error
     hint = f"bring that version of {base} back, or train again: catalens train heads DATA --base {base} --out {given}"
-    return ProjectedEncoder(towers_of(encoder), heads, str(folder), hint=hint)
+    return ProjectedEncoder(towers_of(encoder), heads, str(folder), hint=hint, seen=folder / SEEN)
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

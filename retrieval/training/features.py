@@ -34,6 +34,7 @@ class FeatureCache:
         self._folder = folder / hashlib.sha256(tower.encode()).hexdigest()[:16] if folder else None
         self._parts: list[npt.NDArray[np.float16]] = []
         self._places: dict[bytes, tuple[int, int]] = {}
+        self.added = 0  # inputs whose features were computed since
         if self._folder is not None and self._folder.exists():
             with _disk_errors(self._folder):
                 for path in sorted(self._folder.glob("*.safetensors")):
@@ -59,6 +60,7 @@ class FeatureCache:
             )
         digests = np.frombuffer(b"".join(map(_digest, keys)), dtype=np.uint8).reshape(len(keys), 32)
         self._hold(digests, rounded)
+        self.added += len(keys)
         if self._folder is not None:
             self._write(self._folder, digests, rounded)
 

@@ -10,7 +10,7 @@ import torch
 
 from retrieval.encoders.base import FloatArray
 from retrieval.encoders.heads import Head
-from retrieval.training.losses import LOSSES, ModalityDiscriminator
+from retrieval.training.losses import LOSSES, Loss, ModalityDiscriminator
 from retrieval.training.pairs import Pairs
 from retrieval.training.torch_head import TorchHead
 
@@ -92,6 +92,8 @@ def fit(
     rng = np.random.default_rng(settings.seed)
     image_head, text_head = _twins(images, texts, settings, start)
     loss_of = LOSSES[settings.loss]()
+    if start:
+        _calibrate(loss_of, *_first_batch(images, texts, pairs, start, settings))
     discriminator = ModalityDiscriminator(image_head.linear.out_features) if settings.adversarial else None
     others = [*loss_of.parameters(), *(discriminator.parameters() if discriminator else ())]
     heads = [*image_head.parameters(), *text_head.parameters()]
@@ -148,6 +150,34 @@ def _twins(
         TorchHead(images, dimension=settings.dimension, width=settings.width_image, dropout=dropout),
         TorchHead(texts, dimension=settings.dimension, width=settings.width_text, dropout=dropout),
     )
+
+
+def _first_batch(
+    images: FloatArray, texts: FloatArray, pairs: Pairs, start: tuple[Head, Head], settings: Settings
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines that the start gives to one batch, and its positives."""
+    rng = np.random.default_rng(settings.seed)
+    chosen = rng.permutation(len(images))[: settings.batch]
+    drawn = pairs.draw(np.tile(chosen, settings.texts_per_picture), rng)
+    cosines = start[0].apply(images[chosen]) @ start[1].apply(texts[drawn]).T
+    return torch.from_numpy(cosines), torch.from_numpy(pairs.positives(chosen, drawn))
+
+
+def _calibrate(loss: Loss, cosines: torch.Tensor, positives: torch.Tensor) -> None:
+    """Bring what the loss itself learns (temperature, bias) to where a trained pair wants it, the pair untouched.
+
+    Otherwise the first epochs pull the pair towards an untrained temperature: from the starter on 1,253 pictures the
+    sigmoid loss fell below the start and had not come back to it after 8 epochs.
+    """
+    learned = list(loss.parameters())
+    if not learned:
+        return
+    optimizer = torch.optim.Adam(learned, lr=0.1)
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss(cosines, positives).backward()
+        optimizer.step()
+        loss.settle()
 
 
 def _warm_cosine(step: int, warm: int, total: int) -> float:

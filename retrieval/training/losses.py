@@ -103,7 +103,9 @@ class HardestMargin(nn.Module):
         """Nothing to keep in range."""
 
 
-LOSSES: Mapping[str, Callable[[], InfoNCE | PairwiseSigmoid | HardestMargin]] = {
+Loss = InfoNCE | PairwiseSigmoid | HardestMargin
+
+LOSSES: Mapping[str, Callable[[], Loss]] = {
     "infonce": InfoNCE,
     "sigmoid": PairwiseSigmoid,
     "margin": HardestMargin,
