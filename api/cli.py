@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from api import evaluation_cli
+from api import evaluation_cli, training_cli
 
 app = typer.Typer(
     name="catalens",
@@ -132,6 +132,7 @@ def demo(
 
 
 evaluation_cli.register(app)
+training_cli.register(app)
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""Shows how far an index run is: a live bar on a terminal, a line now and then elsewhere."""
+"""Shows how far a long run is: a live bar on a terminal, a line now and then elsewhere."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -35,10 +35,13 @@ class RateColumn(ProgressColumn):
 
 
 @contextmanager
-def show_progress(console: Console) -> Iterator["OnProgress"]:
-    """Gives the callback to hand to `index_sources`; what it shows goes to `console`, which should be stderr."""
+def show_progress(console: Console, labels: Mapping[str, str] = LABELS) -> Iterator["OnProgress"]:
+    """Gives the callback to hand to `index_sources`; what it shows goes to `console`, which should be stderr.
+
+    labels: what to call each stage.
+    """
     if not console.is_terminal:
-        yield _plain(console)
+        yield _plain(console, labels)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
     with Bars(*columns, console=console) as bars:
@@ -46,14 +49,14 @@ def show_progress(console: Console) -> Iterator["OnProgress"]:
 
         def on_progress(progress: "Progress") -> None:
             if progress.stage not in tasks:
-                tasks[progress.stage] = bars.add_task(LABELS[progress.stage])
+                tasks[progress.stage] = bars.add_task(labels[progress.stage])
             total = max(progress.total, progress.done)  # the total is an estimate
             bars.update(tasks[progress.stage], completed=progress.done, total=total)
 
         yield on_progress
 
 
-def _plain(console: Console) -> "OnProgress":
+def _plain(console: Console, labels: Mapping[str, str]) -> "OnProgress":
     started = last = monotonic()
     stage = ""
 
@@ -68,6 +71,6 @@ def _plain(console: Console) -> "OnProgress":
         rate = progress.done / (now - started) if now > started else 0
         total = max(progress.total, progress.done)  # the total is an estimate
         left = (total - progress.done) / rate if rate else 0
-        console.print(f"{LABELS[progress.stage]}: {progress.done:,} of {total:,}, {rate:,.0f}/s, {left:,.0f} s left")
+        console.print(f"{labels[progress.stage]}: {progress.done:,} of {total:,}, {rate:,.0f}/s, {left:,.0f} s left")
 
     return on_progress

@@ -5,6 +5,7 @@ CatalensError
 ├── ImageError               bytes that cannot be used as a picture
 ├── QueryError               a query that cannot be answered: nothing asked, too long, k out of range
 ├── EvaluationError          figures that would be wrong or mean nothing: missing pictures, unknown measure or id
+├── TrainingError            heads that cannot be trained as asked: too few pictures, one text for all of them
 ├── CollectionError          a collection on disk
 │   ├── CollectionNotFound
 │   ├── CollectionLocked     another process is writing
@@ -41,6 +42,10 @@ class QueryError(CatalensError):
 
 class EvaluationError(CatalensError):
     """Search cannot be judged as asked; a figure would be wrong or mean nothing."""
+
+
+class TrainingError(CatalensError):
+    """Heads cannot be trained as asked: the data teach nothing, or nothing could be judged by."""
 
 
 class CollectionError(CatalensError):

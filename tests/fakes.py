@@ -7,6 +7,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
+from retrieval.encoders.heads import Heads
+from retrieval.encoders.projected import ProjectedEncoder
+from retrieval.encoders.towers.embedding import identity_head
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -69,3 +72,44 @@ class ColourEncoder:
     def _embed(self, rgb: npt.NDArray[np.float64]) -> FloatArray:
         centred = rgb / 255 - 0.5
         return unit_rows(np.concatenate([centred, np.full((len(rgb), 1), 0.25)], axis=1))
+
+
+class ColourTowers:
+    """Towers whose features are mean colours, but with a text side that mixes up the channels until heads are trained.
+
+    Photos give (r, g, b, 1) and texts (g, b, r, 1) of the colours they name, so that untrained heads find the wrong
+    pictures, and trained ones can find the right ones. Counts its work as ColourEncoder does.
+    """
+
+    tokenizer = "colour-words"
+    image_size = 32
+    image_features_dimension = 4
+    text_features_dimension = 4
+
+    def __init__(self, name: str = "colour-towers", towers_hash: str = "c" * 64) -> None:
+        self.name = name
+        self.towers_hash = towers_hash
+        self.preprocessing = {"size": self.image_size}
+        self.images_encoded = 0
+        self.texts_encoded = 0
+
+    def preprocess(self, image: Image.Image) -> Pixels:
+        return np.asarray(image.resize((self.image_size, self.image_size)), dtype=np.uint8)
+
+    def image_features(self, pixels: Pixels) -> FloatArray:
+        self.images_encoded += len(pixels)
+        return self._features(pixels.reshape(len(pixels), -1, 3).mean(axis=1) if len(pixels) else np.empty((0, 3)))
+
+    def text_features(self, texts: Sequence[str]) -> FloatArray:
+        self.texts_encoded += len(texts)
+        return self._features(np.array([colour_of(text) for text in texts]).reshape(-1, 3)[:, [1, 2, 0]])
+
+    def _features(self, rgb: npt.NDArray[np.float64]) -> FloatArray:
+        return np.concatenate([rgb / 255 - 0.5, np.full((len(rgb), 1), 0.25)], axis=1).astype(np.float32)
+
+
+def colour_model(name: str = "colour-towers", towers_hash: str = "c" * 64) -> ProjectedEncoder:
+    """ColourTowers with heads that change nothing: a base to train on from."""
+    image, text = identity_head(4, seed=0).as_saved(), identity_head(4, seed=1).as_saved()
+    heads = Heads(image=image, text=text, towers=towers_hash, sha256="0" * 64)
+    return ProjectedEncoder(ColourTowers(name, towers_hash), heads, name)

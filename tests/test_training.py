@@ -16,7 +16,7 @@ from retrieval.encoders.heads import Head
 from retrieval.errors import SourceError
 from retrieval.training.features import cached_features
 from retrieval.training.fit import Fitted, Settings, fit
-from retrieval.training.loss import info_nce
+from retrieval.training.losses import info_nce
 from retrieval.training.pairs import pair
 from retrieval.training.probes import Probe, mean_success_at_1, probes_of
 from retrieval.training.sources import read_sources

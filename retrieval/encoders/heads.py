@@ -51,6 +51,12 @@ class Head:
         bent = np.maximum(z @ self.hidden + self.hidden_bias, 0)
         return unit_rows(z @ self.linear + self.bias + bent @ self.output)
 
+    def as_saved(self) -> "Head":
+        """With its values rounded to float16, as a file holds them."""
+        return Head(
+            **{field.name: getattr(self, field.name).astype(np.float16).astype(np.float32) for field in fields(self)}
+        )
+
 
 @dataclass(frozen=True)
 class Heads:

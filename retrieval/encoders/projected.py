@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +20,15 @@ class ProjectedEncoder:
     """Towers, then heads, which end in the joint space.
 
     name: what `load_encoder` takes to load it again. hint: how to get heads that fit, for the errors.
+    seen: the file that says which pictures the heads were trained on (see `seen.py`); it need not exist.
 
     Raises FingerprintMismatch if the heads were trained on other towers, EncoderError if they take other numbers of
     features.
     """
 
-    def __init__(self, towers: Towers, heads: Heads, name: str, *, hint: str = TRAIN_AGAIN) -> None:
+    def __init__(
+        self, towers: Towers, heads: Heads, name: str, *, hint: str = TRAIN_AGAIN, seen: Path | None = None
+    ) -> None:
         if heads.towers != towers.towers_hash:
             raise FingerprintMismatch(
                 f"the heads of {name} were trained on other towers ({heads.towers[:12]}…) "
@@ -41,6 +45,7 @@ class ProjectedEncoder:
             )
         self.towers = towers
         self.heads = heads
+        self.seen = seen
         self.spec = EncoderSpec(
             name=name,
             weights_hash=hashlib.sha256(f"{towers.towers_hash}{heads.sha256}".encode()).hexdigest(),

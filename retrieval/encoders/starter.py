@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from retrieval.encoders.towers.sentence import MultilingualSentenceEncoder
 
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
+SEEN = HEADS.with_suffix(".seen")
 HEADS_SHA256 = "90dc02a5d552898ab0ff114f92e56676886b0f8e89c4285f694b3b44a6e73ab5"
 
 _TRAIN = "train them again: python -m retrieval.training.recipes.starter --help"
@@ -77,4 +78,5 @@ def load_starter(heads: Path = HEADS, *, sha256: str | None = HEADS_SHA256) -> P
 
     Raises EncoderError if the heads were changed or were trained on other towers.
     """
-    return ProjectedEncoder(StarterTowers(), load_heads(heads, sha256=sha256), "starter", hint=_TRAIN)
+    pair = load_heads(heads, sha256=sha256)
+    return ProjectedEncoder(StarterTowers(), pair, "starter", hint=_TRAIN, seen=heads.with_suffix(".seen"))

@@ -1,16 +1,16 @@
-"""Train a pair of heads on cached features: InfoNCE with a learned temperature, stopped by validation."""
+"""Train a pair of heads on cached features with a contrastive loss, from nothing or from a pair of heads."""
 
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from retrieval.encoders.base import FloatArray
 from retrieval.encoders.heads import Head
-from retrieval.training.loss import info_nce
+from retrieval.training.losses import LOSSES, Loss, ModalityDiscriminator
 from retrieval.training.pairs import Pairs
 from retrieval.training.torch_head import TorchHead
 
@@ -22,7 +22,9 @@ Judge = Callable[[Head, Head], float]
 class Settings:
     """What training can vary.
 
-    dimension: of the joint space. width_image, width_text: of the hidden layers.
+    dimension: of the joint space. width_image, width_text: of the hidden layers. All three are those of the pair that
+    training starts from, if it starts from one.
+    loss: a name in LOSSES. adversarial: weight of the modality discriminator's reversed gradient; 0 leaves it out.
     batch: pictures a step, each with `texts_per_picture` drawn texts: more positives and negatives for half of
     what pictures would cost (1 -> 3 lifted Flickr8k's validation success@1 from .187 to .194).
     epochs: at most; the learning rate falls to zero over them by a cosine. patience: epochs without a better
@@ -33,6 +35,8 @@ class Settings:
     width_image: int = 512
     width_text: int = 1024
     dropout: float = 0.15
+    loss: str = "infonce"
+    adversarial: float = 0.0
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
     batch: int = 1024
@@ -43,33 +47,60 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Epoch:
+    """number: from 1. loss: mean over its steps. figure: on validation, after it."""
+
+    number: int
+    loss: float
+    figure: float
+
+
+@dataclass(frozen=True)
 class Fitted:
-    """The heads of the best epoch, that epoch (from 1) and its figure."""
+    """The heads of the best epoch, that epoch (from 1; 0 is the pair that training started from) and its figure.
+
+    history: every epoch that was trained.
+    """
 
     image: Head
     text: Head
     epoch: int
     figure: float
+    history: tuple[Epoch, ...] = ()
 
 
-def fit(images: FloatArray, texts: FloatArray, pairs: Pairs, judge: Judge, settings: Settings) -> Fitted:
+def fit(
+    images: FloatArray,
+    texts: FloatArray,
+    pairs: Pairs,
+    judge: Judge,
+    settings: Settings,
+    *,
+    start: tuple[Head, Head] | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Fitted:
     """Train on picture features [n, d_image] and text features [len(pairs.texts), d_text].
 
     judge: takes the image head and the text head, gives a figure to maximise, such as success@1 on validation.
+    start: the image head and the text head to go on from; they are kept if no epoch is better.
 
     The same seed, thread count and library versions give the same heads, bit for bit.
     """
+    if settings.epochs < 1:
+        raise ValueError("settings.epochs must be at least 1")
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng(settings.seed)
-    image_head = TorchHead(images, dimension=settings.dimension, width=settings.width_image, dropout=settings.dropout)
-    text_head = TorchHead(texts, dimension=settings.dimension, width=settings.width_text, dropout=settings.dropout)
-    # CLIP's start of 1/0.07, and its cap of 100 below: beyond it training becomes unstable.
-    log_scale = torch.nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+    image_head, text_head = _twins(images, texts, settings, start)
+    loss_of = LOSSES[settings.loss]()
+    if start:
+        _calibrate(loss_of, *_first_batch(images, texts, pairs, start, settings))
+    discriminator = ModalityDiscriminator(image_head.linear.out_features) if settings.adversarial else None
+    others = [*loss_of.parameters(), *(discriminator.parameters() if discriminator else ())]
     heads = [*image_head.parameters(), *text_head.parameters()]
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in heads if p.ndim > 1], "weight_decay": settings.weight_decay},
-            {"params": [p for p in heads if p.ndim == 1] + [log_scale], "weight_decay": 0.0},
+            {"params": [p for p in heads if p.ndim == 1] + others, "weight_decay": 0.0},
         ],
         lr=settings.learning_rate,
     )
@@ -77,39 +108,76 @@ def fit(images: FloatArray, texts: FloatArray, pairs: Pairs, judge: Judge, setti
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _warm_cosine(step, steps, settings.epochs * steps)
     )
-    best: Fitted | None = None
-    for epoch in range(1, settings.epochs + 1):
+    best = Fitted(*start, epoch=0, figure=judge(*start)) if start else None
+    history: list[Epoch] = []
+    for number in range(1, settings.epochs + 1):
         image_head.train()
         text_head.train()
         total = 0.0
         for chosen in np.array_split(rng.permutation(len(images)), steps):
             drawn = pairs.draw(np.tile(chosen, settings.texts_per_picture), rng)
-            similarities = image_head(torch.from_numpy(images[chosen])) @ text_head(torch.from_numpy(texts[drawn])).T
-            positives = torch.from_numpy(pairs.positives(chosen, drawn))
-            loss = info_nce(similarities * log_scale.exp(), positives)
+            pictures, words = image_head(torch.from_numpy(images[chosen])), text_head(torch.from_numpy(texts[drawn]))
+            loss = loss_of(pictures @ words.T, torch.from_numpy(pairs.positives(chosen, drawn)))
+            total += loss.item()
+            if discriminator:
+                loss = loss + discriminator(pictures, words, settings.adversarial)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it bare
+            loss.backward()
             optimizer.step()
             schedule.step()
-            with torch.no_grad():
-                log_scale.clamp_(max=math.log(100))
-            total += loss.item()
+            loss_of.settle()
         image, text = image_head.to_head(), text_head.to_head()
-        figure = judge(image, text)
-        log.info(
-            "epoch %d: loss %.3f, validation %.4f, temperature 1/%.0f",
-            epoch,
-            total / steps,
-            figure,
-            log_scale.exp().item(),
-        )
-        if best is None or figure > best.figure:
-            best = Fitted(image=image, text=text, epoch=epoch, figure=figure)
-        elif epoch - best.epoch >= settings.patience:
+        epoch = Epoch(number, total / steps, judge(image, text))
+        history.append(epoch)
+        log.info("epoch %d: loss %.3f, validation %.4f", number, epoch.loss, epoch.figure)
+        if on_epoch:
+            on_epoch(epoch)
+        if best is None or epoch.figure > best.figure:
+            best = Fitted(image=image, text=text, epoch=number, figure=epoch.figure)
+        elif number - best.epoch >= settings.patience:
             break
-    if best is None:
-        raise ValueError("settings.epochs must be at least 1")
-    return best
+    assert best is not None  # noqa: S101 (an epoch was trained)
+    return replace(best, history=tuple(history))
+
+
+def _twins(
+    images: FloatArray, texts: FloatArray, settings: Settings, start: tuple[Head, Head] | None
+) -> tuple[TorchHead, TorchHead]:
+    dropout = settings.dropout
+    if start:
+        return TorchHead.of(start[0], dropout=dropout), TorchHead.of(start[1], dropout=dropout)
+    return (
+        TorchHead(images, dimension=settings.dimension, width=settings.width_image, dropout=dropout),
+        TorchHead(texts, dimension=settings.dimension, width=settings.width_text, dropout=dropout),
+    )
+
+
+def _first_batch(
+    images: FloatArray, texts: FloatArray, pairs: Pairs, start: tuple[Head, Head], settings: Settings
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines that the start gives to one batch, and its positives."""
+    rng = np.random.default_rng(settings.seed)
+    chosen = rng.permutation(len(images))[: settings.batch]
+    drawn = pairs.draw(np.tile(chosen, settings.texts_per_picture), rng)
+    cosines = start[0].apply(images[chosen]) @ start[1].apply(texts[drawn]).T
+    return torch.from_numpy(cosines), torch.from_numpy(pairs.positives(chosen, drawn))
+
+
+def _calibrate(loss: Loss, cosines: torch.Tensor, positives: torch.Tensor) -> None:
+    """Bring what the loss itself learns (temperature, bias) to where a trained pair wants it, the pair untouched.
+
+    Otherwise the first epochs pull the pair towards an untrained temperature: from the starter on 1,253 pictures the
+    sigmoid loss fell below the start and had not come back to it after 8 epochs.
+    """
+    learned = list(loss.parameters())
+    if not learned:
+        return
+    optimizer = torch.optim.Adam(learned, lr=0.1)
+    for _ in range(100):
+        optimizer.zero_grad()
+        loss(cosines, positives).backward()
+        optimizer.step()
+        loss.settle()
 
 
 def _warm_cosine(step: int, warm: int, total: int) -> float:

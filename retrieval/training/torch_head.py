@@ -29,6 +29,23 @@ class TorchHead(nn.Module):
         self.drop_features = nn.Dropout(dropout)
         self.drop_hidden = nn.Dropout(dropout)
 
+    @classmethod
+    def of(cls, head: Head, *, dropout: float) -> "TorchHead":
+        """The twin of a head, standardisation included, to train on from there."""
+        twin = cls(head.mean[None], dimension=head.dimension, width=head.hidden_bias.size, dropout=dropout)
+        twin.load_state_dict(
+            {
+                "mean": torch.from_numpy(head.mean),
+                "scale": torch.from_numpy(head.scale),
+                "linear.weight": torch.from_numpy(head.linear.T),
+                "linear.bias": torch.from_numpy(head.bias),
+                "hidden.weight": torch.from_numpy(head.hidden.T),
+                "hidden.bias": torch.from_numpy(head.hidden_bias),
+                "output.weight": torch.from_numpy(head.output.T),
+            }
+        )
+        return twin
+
     def forward(self, features: Tensor) -> Tensor:
         """float32 [n, n_features] -> unit vectors [n, dimension]."""
         z = self.drop_features((features - self.mean) * self.scale)

@@ -8,13 +8,19 @@ _VALIDATION = ("val", "dev", "validation")
 """Three names of one thing: Karpathy's, BEIR's and Flickr's, Hugging Face's."""
 
 
+FOR_TRAINING = "(train)"
+"""Asked for as a split: `train` where a set has several, never one that is there to judge by."""
+
+
 def choose_split(asked: str, counts: Mapping[str, int], *, of: str) -> str:
     """The split to judge: the one asked for, else the only one, else `test`, else the validation split.
 
+    asked: a name, `""`, or FOR_TRAINING: then it is the only one, else `train`.
     counts: entries by split; the one key `""` is a set without splits. of: the set, for messages.
     Raises EvaluationError, naming the splits there are, if the one asked for is not among them or is empty.
     """
-    if asked:
+    preferred = ("train",) if asked == FOR_TRAINING else ("test", *_VALIDATION)
+    if asked and asked != FOR_TRAINING:
         same = _VALIDATION if asked in _VALIDATION else (asked,)
         found = next((name for name in (asked, *same) if name in counts), None)
         if found is None and set(counts) <= {""}:
@@ -24,10 +30,10 @@ def choose_split(asked: str, counts: Mapping[str, int], *, of: str) -> str:
     elif len(counts) == 1:
         found = next(iter(counts))
     else:
-        found = next((name for name in ("test", *_VALIDATION) if counts.get(name)), None)
+        found = next((name for name in preferred if counts.get(name)), None)
         if found is None:
             raise EvaluationError(
-                f"{of} has several splits, and none is called test or val",
+                f"{of} has several splits, and none is called {' or '.join(preferred[:2])}",
                 hint=f"Choose one with --split: {_listed(counts)}.",
             )
     if not counts[found]:

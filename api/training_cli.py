@@ -1,0 +1,80 @@
+"""The command line of training: `catalens train`. Nothing heavy is imported with it."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+
+class Loss(StrEnum):
+    """Names of what training minimises."""
+
+    infonce = "infonce"
+    sigmoid = "sigmoid"
+    margin = "margin"
+
+
+@app.callback()
+def training() -> None:
+    """Make search better on your own pictures and words."""
+
+
+@app.command(short_help="Train projection heads on your pictures and texts, the towers frozen.")
+def heads(
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="What catalens eval reads; several are joined.")],
+    base: Annotated[str, typer.Option(metavar="MODEL", help="Model to start from, or a folder of trained heads.")] = (
+        "starter"
+    ),
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the heads; it is then a --model of every command.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split to train on; otherwise train where a set has several.")] = "",
+    language: Annotated[
+        str, typer.Option(help="Languages of the captions where a set has several, such as en,zh.")
+    ] = "",
+    images_dir: Annotated[
+        Path | None, typer.Option(help="Where image paths start; otherwise beside each file.")
+    ] = None,
+    loss: Annotated[
+        Loss, typer.Option(help="InfoNCE, SigLIP's pairwise sigmoid, or VSE++'s margin with hardest negatives.")
+    ] = Loss.infonce,
+    adversarial: Annotated[
+        float, typer.Option(metavar="WEIGHT", min=0, max=10, help="Weight of a modality discriminator's gradient.")
+    ] = 0.0,
+    epochs: Annotated[int | None, typer.Option(min=1, max=10_000, help="At most this many.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(min=1e-8, max=1, help="The highest, after warming up.")] = None,
+    validation: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", min=0.01, max=0.9, help="Share of the pictures that is not trained on."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same heads.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where features are kept; otherwise in the user's cache folder.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained on, and stop.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Train projection heads on your pictures and texts, the towers frozen.
+
+    The heads go on from the base's own and are kept only if they are better on the validation part. Features are kept,
+    so that a second run trains at once.
+    """
+    from api import training_commands as commands
+
+    if out is None and not dry_run:
+        raise typer.BadParameter("say where the heads go: --out DIR", param_hint="--out")
+    asked = {"loss": loss.value, "adversarial": adversarial, "seed": seed}
+    given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
+    asked |= {name: value for name, value in given.items() if value is not None}
+    languages = [one.strip() for one in language.split(",") if one.strip()]
+    chosen = commands.DataChoice(data, split, languages, images_dir)
+    commands.train(chosen, base, out, asked, validation, cache, dry_run=dry_run, as_json=json)
+
+
+def register(main: typer.Typer) -> None:
+    """Add `train` to the program."""
+    main.add_typer(app, name="train")

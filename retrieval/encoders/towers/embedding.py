@@ -1,0 +1,61 @@
+"""Any whole encoder as `Towers`: its features are its own embeddings, and the heads that change nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.encoders.heads import Head
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_WIDTH = 256
+
+
+class EmbeddingTowers:
+    """The vectors of a `DualEncoder` whose towers and projection come as one, such as an open_clip model."""
+
+    def __init__(self, encoder: DualEncoder) -> None:
+        self._encoder = encoder
+        spec = encoder.spec
+        self.name = spec.name
+        self.towers_hash = spec.weights_hash
+        self.tokenizer = spec.tokenizer
+        self.preprocessing: Mapping[str, Any] = spec.preprocessing
+        self.image_size = encoder.image_size
+        self.image_features_dimension = spec.dimension
+        self.text_features_dimension = spec.dimension
+
+    def preprocess(self, image: "Image.Image") -> npt.NDArray[np.uint8]:
+        """The encoder's own. Thread-safe."""
+        return self._encoder.preprocess(image)
+
+    def image_features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """Stacked `preprocess` results -> float32 unit vectors [n, dimension]; n may be 0."""
+        return self._encoder.encode_images(pixels)
+
+    def text_features(self, texts: Sequence[str]) -> FloatArray:
+        """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
+        return self._encoder.encode_texts(texts)
+
+
+def identity_head(dimension: int, *, seed: int = 0) -> Head:
+    """A head that gives back the unit vectors it takes, from which training can only be stopped where it helps.
+
+    The hidden layer is drawn at random (uniform within 1/sqrt(dimension), as torch's linear layers start) and its
+    output is zero, so that the head is the identity and its every weight can learn.
+    """
+    bound = dimension**-0.5
+    rng = np.random.default_rng(seed)
+    return Head(
+        mean=np.zeros(dimension, dtype=np.float32),
+        scale=np.ones(dimension, dtype=np.float32),
+        linear=np.eye(dimension, dtype=np.float32),
+        bias=np.zeros(dimension, dtype=np.float32),
+        hidden=rng.uniform(-bound, bound, (dimension, _WIDTH)).astype(np.float32),
+        hidden_bias=np.zeros(_WIDTH, dtype=np.float32),
+        output=np.zeros((_WIDTH, dimension), dtype=np.float32),
+    )
