@@ -5,10 +5,13 @@ from pathlib import Path
 
 
 def cache_dir() -> Path:
-    """Where fetched things are kept that can be fetched again: `$XDG_CACHE_HOME/catalens`, else `~/.cache/catalens`.
+    """Where things are kept that can be fetched or made again.
 
-    A relative XDG_CACHE_HOME is ignored, as the XDG Base Directory Specification asks.
+    `$CATALENS_CACHE`, else `$XDG_CACHE_HOME/catalens`, else `~/.cache/catalens`. A relative XDG_CACHE_HOME is ignored,
+    as the XDG Base Directory Specification asks.
     """
+    if own := os.environ.get("CATALENS_CACHE"):
+        return Path(own).expanduser().absolute()
     stated = Path(os.environ.get("XDG_CACHE_HOME", ""))
     return (stated if stated.is_absolute() else Path.home() / ".cache") / "catalens"
 

@@ -1,12 +1,14 @@
 """From what was asked for, `torch`, `openvino` or `auto`, to towers that run."""
 
 import logging
+from pathlib import Path
 from typing import Any, cast
 
 from retrieval.encoders import STARTER
 from retrieval.encoders.base import DualEncoder
 from retrieval.encoders.projected import ProjectedEncoder
-from retrieval.errors import ExportError, QueryError, StorageError
+from retrieval.encoders.trained import is_trained, read_facts
+from retrieval.errors import EncoderError, ExportError, QueryError, StorageError
 from retrieval.runtime import names, store
 from retrieval.settings import runtime as runtime_setting
 
@@ -40,6 +42,9 @@ def key_of_model(name: str) -> str | None:
         from retrieval.encoders.starter import StarterTowers
 
         return store.key_of(StarterTowers())
+    if is_trained(folder := Path(name).expanduser()):
+        base = str(read_facts(folder)["base"])
+        return None if is_trained(Path(base).expanduser()) else key_of_model(base)
     return names.key_for(name)
 
 
@@ -94,6 +99,20 @@ def heads_agree(encoder: ProjectedEncoder) -> bool:
     return True
 
 
+def runtime_of(name: str) -> str:
+    """What a model would run on under `auto`, in words, without loading it: `openvino (image f32, text bf16)`."""
+    try:
+        key = key_of_model(name)
+        export = store.find(key) if key else None
+        if export is None:
+            return TORCH
+        export.check()
+    except EncoderError as error:
+        return f"{TORCH} ({error})"
+    graphs = ", ".join(f"{graph} {facts['precision']}" for graph, facts in export.manifest["graphs"].items())
+    return f"{OPENVINO} ({graphs})"
+
+
 def export_now(encoder: DualEncoder, *, required: bool) -> bool:
     """Export an encoder that is loaded in torch. False if that failed and it is not required; then says why, once.
 
@@ -101,7 +120,7 @@ def export_now(encoder: DualEncoder, *, required: bool) -> bool:
     """
     from retrieval.runtime.export import export
 
-    say_once(f"exporting {encoder.spec.name} to OpenVINO, once (about 20 seconds)")
+    say_once(f"exporting {encoder.spec.name} to OpenVINO, once (half a minute or so)")
     try:
         export(encoder)
     except (ExportError, StorageError) as error:

@@ -116,6 +116,7 @@ class OpenVinoGraph:
         self._compiling = threading.Lock()
         self._compiled: dict[bool, Any] = {}
         self._requests = threading.local()
+        self._mapped: npt.NDArray[np.uint8] | None = None
 
     def __call__(self, *inputs: npt.NDArray[Any]) -> FloatArray:
         """Arrays with one row each -> float32 [n, features]."""
@@ -149,9 +150,11 @@ class OpenVinoGraph:
     def _open(self, properties: Mapping[str, Any]) -> Any:
         try:
             if self._blob is not None:
-                # Mapped copy-on-write: OpenVINO asks for memory it could write to, and never does.
-                mapped = np.memmap(self._blob, dtype=np.uint8, mode="c")
-                tensor = _openvino().Tensor(mapped, shared_memory=True)
+                # Copy-on-write, since OpenVINO asks for memory it could write to, though it never does. It reads its
+                # weights from there as long as it lives, and does not keep the memory mapped: that is for us to do.
+                if self._mapped is None:
+                    self._mapped = np.memmap(self._blob, dtype=np.uint8, mode="c")
+                tensor = _openvino().Tensor(self._mapped, shared_memory=True)
                 with suppress(RuntimeError):  # what it compiled it may still refuse; then from the start
                     return _device().import_model(tensor, "CPU", dict(properties))
             return _device().compile_model(self._path, "CPU", dict(properties))
