@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from api import evaluation_cli, training_cli
+from api import evaluation_cli, export_cli, training_cli
+from api.export_cli import RuntimeOption
 
 app = typer.Typer(
     name="catalens",
@@ -65,6 +66,7 @@ def index(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also read the files again that failed three times.")
     ] = False,
+    runtime: RuntimeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Index folders or catalogue files, or bring them up to date: only what changed is encoded again."""
@@ -72,7 +74,7 @@ def index(
 
     columns = {"id_column": id_column, "image_column": image_column, "title_column": title_column}
     limits = {"max_pixels": max_pixels, "retry_failed": retry_failed}
-    commands.index(sources, collection, model, images_dir, columns, limits, as_json=json)
+    commands.index(sources, collection, model, images_dir, columns, limits, runtime=runtime, as_json=json)
 
 
 @app.command(short_help="Take a source out of a collection.")
@@ -95,12 +97,13 @@ def search(
         str, typer.Option(help="Compare with the items' photos (image) or with their titles and texts (text).")
     ] = "image",
     collection: CollectionOption = DEFAULT_COLLECTION,
+    runtime: RuntimeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Search a collection by words, by a picture, or by both. Piped output is tab-separated, tabs inside as \\t."""
     from api import commands
 
-    commands.search(" ".join(words or []), image, k, by, collection, as_json=json)
+    commands.search(" ".join(words or []), image, k, by, collection, runtime=runtime, as_json=json)
 
 
 @app.command(short_help="Say what a collection holds, and what failed and why.")
@@ -133,6 +136,7 @@ def demo(
 
 evaluation_cli.register(app)
 training_cli.register(app)
+export_cli.register(app)
 
 
 def main() -> None:

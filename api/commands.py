@@ -42,6 +42,7 @@ def index(
     columns: Mapping[str, str | None],
     limits: Mapping[str, Any],
     *,
+    runtime: str | None = None,
     as_json: bool,
 ) -> None:
     """Index the sources and report every outcome."""
@@ -51,7 +52,8 @@ def index(
     from retrieval.collection import Collection
 
     sources = [open_source(path, images_dir=images_dir, **columns) for path in paths]
-    encoder = _encoder_for(model, _model_of(collection))
+    new = sum(source.count() for source in sources) - _photos_in(collection)
+    encoder = _encoder_for(model, _model_of(collection), runtime=runtime, pictures=new)
     given = {name: value for name, value in limits.items() if value is not None}
     try:
         with show_progress(err) as on_progress:
@@ -78,13 +80,15 @@ def index(
         )
 
 
-def search(words: str, image: Path | None, k: int, by: str, collection: Path, *, as_json: bool) -> None:
+def search(
+    words: str, image: Path | None, k: int, by: str, collection: Path, *, runtime: str | None = None, as_json: bool
+) -> None:
     """Search and print the hits."""
     from retrieval.search import Query, Searcher
 
     # Made first, so that a query that cannot be answered is said so before a model is loaded.
     query = Query(words, image, k, cast("Modality", by))
-    with Searcher.open(collection) as searcher:
+    with Searcher.open(collection, runtime=runtime) as searcher:
         try:
             answer = searcher.answer(query)
         except ImageError as error:
@@ -105,10 +109,12 @@ def search(words: str, image: Path | None, k: int, by: str, collection: Path, *,
 def status(collection: Path, *, as_json: bool) -> None:
     """Print what a collection holds."""
     from retrieval.collection import Collection
+    from retrieval.runtime.choose import runtime_of
 
     with Collection.open(collection) as opened:
         state = opened.status()
         problems = opened.problems()
+    state["runtime"] = runtime_of(state["model"])
     if as_json:
         _print_json({**state, "problems": [asdict(problem) for problem in problems]})
         return
@@ -117,6 +123,7 @@ def status(collection: Path, *, as_json: bool) -> None:
     table.add_column(overflow="fold")
     table.add_row("collection", Text(str(state["collection"])))
     table.add_row("model", Text(f"{state['model']} (fingerprint {state['fingerprint']})"))
+    table.add_row("runtime", Text(state["runtime"]))
     for name in ("items", "photos", "embedded_photos", "embedded_texts", "failed", "skipped", "revision"):
         table.add_row(name.replace("_", " "), f"{state[name]:,}")
     for modality, one in state["index"].items():
@@ -201,12 +208,14 @@ def _photos_in(collection: Path) -> int:
         return 0
 
 
-def _encoder_for(asked: str | None, made_with: str | None) -> "DualEncoder":
+def _encoder_for(
+    asked: str | None, made_with: str | None, *, runtime: str | None = None, pictures: int = 0
+) -> "DualEncoder":
     """The encoder to index with. One that cannot be loaded is no matter if the collection has another anyway."""
     from retrieval.encoders import load_encoder
 
     try:
-        return load_encoder(asked or made_with or "starter")
+        return load_encoder(asked or made_with or "starter", runtime=runtime, pictures=pictures)
     except EncoderError as error:
         if made_with is None or asked in (None, made_with):
             raise

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from api.export_cli import RuntimeOption
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -91,6 +93,7 @@ def run(
             metavar="MEASURE=VALUE", help="Exit with 1 if missed: success@10=0.6 or image_to_text:success@1=0.5."
         ),
     ] = None,
+    runtime: RuntimeOption = None,
     listing: Annotated[bool, typer.Option("--list", help="Name the built-in data sets.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -103,7 +106,7 @@ def run(
     if dataset is None:
         raise typer.BadParameter("name a data set, or see: catalens eval --list")
     chosen = commands.SetChoice(dataset, split, language, images_dir, queries, allow_missing)
-    commands.run(chosen, model, collection, by, k, out, fail_under or [], as_json=json)
+    commands.run(chosen, model, collection, by, k, out, fail_under or [], runtime=runtime, as_json=json)
 
 
 @app.command()
@@ -132,6 +135,7 @@ def models(
     images_dir: ImagesOption = None,
     queries: QueriesOption = "title",
     allow_missing: MissingOption = False,
+    runtime: RuntimeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Try models on one set: quality, speed, memory side by side."""
@@ -141,7 +145,7 @@ def models(
     if not candidates:
         raise typer.BadParameter("name one model or more, then the data set")
     chosen = commands.SetChoice(dataset, split, language, images_dir, queries, allow_missing)
-    commands.rehearse_models(candidates, chosen, as_json=json)
+    commands.rehearse_models(candidates, chosen, runtime=runtime, as_json=json)
 
 
 def doctor(

@@ -77,6 +77,7 @@ def run(
     folder: Path | None,
     fail_under: Sequence[str],
     *,
+    runtime: str | None = None,
     as_json: bool,
 ) -> None:
     """Evaluate, print, write; then hold the figures against the floors."""
@@ -94,9 +95,10 @@ def run(
     for floor in floors:
         floor.direction_among([task.direction for task in dataset.tasks])  # a mistake shows before hours of encoding
     if collection is None:
-        evaluation = _evaluated(dataset, model or "starter", measures)
+        evaluation = _evaluated(dataset, model or "starter", measures, runtime)
     else:
-        evaluation = _through_collection(dataset, collection, model, "text" if by == "text" else "image", measures)
+        compared: Modality = "text" if by == "text" else "image"
+        evaluation = _through_collection(dataset, collection, model, compared, measures, runtime)
     if folder is not None:
         write_folder(folder, evaluation)
     if as_json:
@@ -117,7 +119,7 @@ def run(
         raise EvaluationError("; ".join(missed), hint="the figures above are complete; --fail-under made this an error")
 
 
-def rehearse_models(names: Sequence[str], chosen: SetChoice, *, as_json: bool) -> None:
+def rehearse_models(names: Sequence[str], chosen: SetChoice, *, runtime: str | None = None, as_json: bool) -> None:
     """Measure each model in a process of its own and print them side by side."""
     from api.evaluation_tables import RehearsedModel, models_table
     from retrieval import encoders
@@ -127,7 +129,7 @@ def rehearse_models(names: Sequence[str], chosen: SetChoice, *, as_json: bool) -
     rows: list[Rehearsal] = []
     for number, name in enumerate(names, start=1):
         err.print(f"Trying {name} ({number} of {len(names)})", markup=False, soft_wrap=True)
-        rows += rehearse([name], chosen.open, load=encoders.load_encoder)
+        rows += rehearse([name], chosen.open, load=partial(encoders.load_encoder, runtime=runtime))
     best = pareto(rows)
     if as_json:
         unmeasured = {"images_per_second": None, "query_ms": None, "memory_mib": None}
@@ -188,17 +190,22 @@ def _measures(k: str) -> list[str]:
     ]
 
 
-def _evaluated(dataset: "EvaluationSet", model: str, measures: Sequence[str]) -> "Evaluation":
+def _evaluated(dataset: "EvaluationSet", model: str, measures: Sequence[str], runtime: str | None) -> "Evaluation":
     from api.evaluation_progress import show_evaluation
     from retrieval.encoders import load_encoder
     from retrieval.evaluation.evaluate import evaluate
 
     with show_evaluation(err) as on_progress:
-        return evaluate(dataset, load_encoder(model), measures=measures, on_progress=on_progress)
+        return evaluate(dataset, load_encoder(model, runtime=runtime), measures=measures, on_progress=on_progress)
 
 
 def _through_collection(
-    dataset: "EvaluationSet", folder: Path, model: str | None, by: "Modality", measures: Sequence[str]
+    dataset: "EvaluationSet",
+    folder: Path,
+    model: str | None,
+    by: "Modality",
+    measures: Sequence[str],
+    runtime: str | None,
 ) -> "Evaluation":
     from api.evaluation_progress import show_evaluation
     from retrieval.collection import Collection
@@ -206,7 +213,7 @@ def _through_collection(
     from retrieval.evaluation.through_search import evaluate_through_search
 
     with Collection.open(folder) as collection, show_evaluation(err) as on_progress:
-        encoder = load_encoder(model or collection.encoder.name)
+        encoder = load_encoder(model or collection.encoder.name, runtime=runtime)
         return evaluate_through_search(dataset, collection, encoder, by=by, measures=measures, on_progress=on_progress)
 
 

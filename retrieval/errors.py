@@ -14,6 +14,7 @@ CatalensError
 └── EncoderError             a model
     ├── UnknownModel
     ├── WeightsUnavailable   the weights are neither here nor can be fetched
+    ├── ExportError          cannot run on OpenVINO: an operation, other vectors than torch's, a damaged export
     └── FingerprintMismatch  vectors of one encoder met a query of another
 
 A message says what happened and to what; the hint says what to do next.
@@ -78,6 +79,10 @@ class UnknownModel(EncoderError):
 
 class WeightsUnavailable(EncoderError):
     """The weights are not on this machine and could not be fetched."""
+
+
+class ExportError(EncoderError):
+    """A model cannot be run on OpenVINO: it lacks an operation, vectors are not torch's, or the export is damaged."""
 
 
 class FingerprintMismatch(EncoderError):

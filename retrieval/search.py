@@ -18,6 +18,7 @@ from retrieval.errors import QueryError
 from retrieval.images import decode, decode_file, upright
 from retrieval.index.base import NO_ID
 from retrieval.index.view import VectorView
+from retrieval.query_cache import QueryCache
 from retrieval.records import Hit
 
 MAX_WORDS = 2_000  # characters: the longest product description makes sense as a query, a pasted file does not
@@ -80,13 +81,17 @@ class Searcher:
             raise mismatch(collection.folder, collection.encoder, encoder.spec)
         self.collection = collection
         self.encoder = encoder
+        self._texts = QueryCache(encoder)
 
     @classmethod
-    def open(cls, folder: Path, encoder: DualEncoder | None = None) -> "Searcher":
-        """Open a collection folder with the encoder that it names, or with the one given."""
+    def open(cls, folder: Path, encoder: DualEncoder | None = None, *, runtime: str | None = None) -> "Searcher":
+        """Open a collection folder with the encoder that it names, or with the one given.
+
+        runtime: what the encoder that it names runs on, see `load_encoder`.
+        """
         collection = Collection.open(folder)
         try:
-            return cls(collection, encoder or load_encoder(collection.encoder.name))
+            return cls(collection, encoder or load_encoder(collection.encoder.name, runtime=runtime))
         except BaseException:
             collection.close()
             raise
@@ -129,7 +134,7 @@ class Searcher:
     def _encode(self, words: str | None, image: ImageQuery | None) -> FloatArray:
         vectors = []
         if words:
-            vectors.append(self.encoder.encode_texts([words]))
+            vectors.append(self._texts.vector(words))
         if image is not None:
             pixels = self.encoder.preprocess(_picture(image, self.encoder.image_size))
             vectors.append(self.encoder.encode_images(pixels[None]))

@@ -226,7 +226,7 @@ class TestCollectionsThatCannotBeUsed:
         from tests.fakes import ColourEncoder
 
         for module in ("retrieval.encoders", "retrieval.search"):
-            monkeypatch.setattr(f"{module}.load_encoder", lambda name: ColourEncoder(name, version="2"))
+            monkeypatch.setattr(f"{module}.load_encoder", lambda name, **_: ColourEncoder(name, version="2"))
         paint(shop / "good" / "blue.png", "blue")
         assert_refused(run("index", "good", "--model", "other"), "was made with starter (fingerprint")
         assert_refused(run("search", "red"), "was made with starter (fingerprint")

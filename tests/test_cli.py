@@ -32,7 +32,7 @@ PROGRAM = """
 import sys
 import retrieval.encoders
 from tests.fakes import ColourEncoder
-retrieval.encoders.load_encoder = lambda name: ColourEncoder(name)
+retrieval.encoders.load_encoder = lambda name, **_: ColourEncoder(name)
 from api.cli import main
 main()
 """
@@ -43,7 +43,7 @@ ROOT = Path(__file__).parent.parent
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """`catalens ARGUMENTS` in this process: its exit code, stdout and stderr."""
 
-    def load(name: str) -> ColourEncoder:
+    def load(name: str, **_: object) -> ColourEncoder:
         return ColourEncoder(name)
 
     monkeypatch.setattr("retrieval.encoders.load_encoder", load)
@@ -148,7 +148,7 @@ class TestExitCodes:
     ) -> None:
         run("index", photos)
 
-        def unreachable(name: str) -> ColourEncoder:
+        def unreachable(name: str, **_: object) -> ColourEncoder:
             raise WeightsUnavailable(f"{name} is not here", hint="copy it")
 
         monkeypatch.setattr("retrieval.encoders.load_encoder", unreachable)

@@ -191,6 +191,7 @@ def test_a_folder_without_stamps(tmp_path: Path) -> None:
 
 
 def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("CATALENS_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert settings.cache_dir() == tmp_path / "catalens"
     for ignored in ("", "relative"):

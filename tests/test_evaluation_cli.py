@@ -39,7 +39,7 @@ class Failing(ColourEncoder):
         return super().encode_texts(texts)
 
 
-def load(name: str) -> ColourEncoder:
+def load(name: str, **_: object) -> ColourEncoder:
     """At module level, so that a rehearsal's process can load it too."""
     if name == "unknown":
         raise UnknownModel("no model is called 'unknown'", hint="see catalens models")
@@ -53,7 +53,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     """`catalens ARGUMENTS` in this process: its exit code, stdout and stderr."""
     monkeypatch.setattr("retrieval.encoders.load_encoder", load)
     monkeypatch.delenv("CATALENS_COLLECTION", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("CATALENS_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return runner(monkeypatch, capsys)
 

@@ -14,6 +14,7 @@ from retrieval.encoders.heads import save_heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.starter import HEADS, TOWERS_SHA256, StarterTowers, load_starter
 from retrieval.encoders.towers import efficientnet, sentence
+from retrieval.encoders.towers.graphs import torch_graph
 from retrieval.encoders.towers.pinned import read_pinned
 from retrieval.errors import EncoderError, WeightsUnavailable
 from tests.test_heads import a_head
@@ -118,7 +119,7 @@ def test_pinned_file_that_was_changed_is_never_parsed(tmp_path: Path):
     path = tmp_path / "weights.pth"
     path.write_bytes(b"not the weights")
     with pytest.raises(EncoderError, match="is not the file expected") as caught:
-        efficientnet.EfficientNetLite2(path)
+        torch_graph(efficientnet.source(path))
     assert efficientnet.PACKAGE in caught.value.hint
 
 

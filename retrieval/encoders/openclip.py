@@ -1,10 +1,10 @@
-"""Any open_clip model as a `DualEncoder`. The only module that imports open_clip; import it lazily."""
+"""Any open_clip model as a `DualEncoder` in torch. The only module that imports open_clip; import it lazily."""
 
 import difflib
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,12 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from retrieval.encoders import hub
-from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
+from retrieval.encoders.base import EncoderSpec
+from retrieval.encoders.clip import ClipEncoder
+from retrieval.encoders.clip_export import write_tokenizer
+from retrieval.encoders.clip_modules import can_be_trimmed, graph_sources
+from retrieval.encoders.clip_pixels import middle
+from retrieval.encoders.towers.graphs import torch_graph
 from retrieval.errors import CatalensError, EncoderError, UnknownModel, WeightsUnavailable
 
 CONFIG = "open_clip_config.json"
@@ -25,8 +30,6 @@ WEIGHTS = "open_clip_model.safetensors"
 _CONFIG_HINT = "copy it again from the model's hub page; one that open_clip wrote has model_cfg in it"
 _PICKLES = frozenset({".bin", ".pt", ".pth", ".ckpt"})
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-_MAX_ASPECT = 32
-_TEXT_BATCH = 64  # 10 000 texts at once would need 6 GB for one layer of ViT-B's text tower
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class _Source:
     config: `embed_dim`, `vision_cfg`, `text_cfg`.
     weights: a safetensors file, or None when open_clip finds it in the local folder.
     preprocess: what the pretrained tag says on top of the configuration.
+    files: all that the model is made of; while none of them changes, it is the same model.
     """
 
     name: str
@@ -46,9 +50,10 @@ class _Source:
     weights: Path | None = None
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     quick_gelu: bool = False
+    files: tuple[Path, ...] = ()
 
 
-def load_open_clip(name: str) -> "OpenClipEncoder":
+def load_open_clip(name: str) -> ClipEncoder:
     """The model of that name (see `load_encoder`) on the CPU in float32. Both towers come with one file."""
     source = _resolve(name)
     try:
@@ -60,7 +65,7 @@ def load_open_clip(name: str) -> "OpenClipEncoder":
             force_preprocess_cfg=dict(source.preprocess),
         )
         tokenizer = open_clip.get_tokenizer(source.model)
-        return OpenClipEncoder(source, model.eval(), tokenizer)
+        return _encoder(source, model.eval(), tokenizer)
     except CatalensError:
         raise
     except Exception as error:  # open_clip, timm, torch and safetensors raise what they like on files they dislike
@@ -71,80 +76,50 @@ def load_open_clip(name: str) -> "OpenClipEncoder":
         ) from error
 
 
-class OpenClipEncoder:
-    """A `DualEncoder` around one open_clip model.
+def _encoder(source: _Source, model: Any, tokenizer: Any) -> ClipEncoder:
+    preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
+    size = preprocessing["size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    text = source.config["text_cfg"]
+    spec = EncoderSpec(
+        name=source.name,
+        weights_hash=_hash_of(model, quick_gelu=source.quick_gelu),
+        tokenizer=json.dumps(
+            {
+                "source": text.get("hf_tokenizer_name", "clip-bpe"),
+                "context": tokenizer.context_length,
+                "options": text.get("tokenizer_kwargs", {}),
+            },
+            sort_keys=True,
+        ),
+        dimension=int(source.config["embed_dim"]),
+        # through JSON, so that a spec equals the one that was stored: tuples become lists
+        preprocessing=json.loads(json.dumps(preprocessing | {"size": (int(height), int(width))})),
+    )
+    sources = graph_sources(model, spec, trimmed=can_be_trimmed(model))
+    return ClipEncoder(
+        spec,
+        pixels=_pixels(preprocessing),
+        tokens=lambda texts: tokenizer(list(texts)).numpy(),
+        graphs={name: torch_graph(each) for name, each in sources.items()},
+        trimmed=can_be_trimmed(model),
+        sources=sources,
+        unpack=lambda folder: write_tokenizer(folder, tokenizer, Path(open_clip.tokenizer.default_bpe())),
+        files=source.files,
+    )
 
-    `preprocess` gives uint8 [height, width, 3]: a quarter of the bytes of open_clip's own float tensor to carry
-    between threads. `encode_images` normalises the batch; together they equal open_clip's transform exactly.
-    """
 
-    def __init__(self, source: _Source, model: Any, tokenizer: Any) -> None:
-        preprocessing = dict(open_clip.get_model_preprocess_cfg(model))
-        # open_clip's transform is resize and crop steps on the picture, then to tensor, then normalise
-        steps = image_transform_v2(PreprocessCfg(**preprocessing), is_train=False).transforms
-        self._geometry, self._normalise = steps[:-2], steps[-1]
-        self._model = model
-        self._tokenizer = tokenizer
-        size = preprocessing["size"]
-        height, width = (size, size) if isinstance(size, int) else size
-        self._shape = (int(height), int(width), 3)
-        text = source.config["text_cfg"]
-        self.spec = EncoderSpec(
-            name=source.name,
-            weights_hash=_hash_of(model, quick_gelu=source.quick_gelu),
-            tokenizer=json.dumps(
-                {
-                    "source": text.get("hf_tokenizer_name", "clip-bpe"),
-                    "context": tokenizer.context_length,
-                    "options": text.get("tokenizer_kwargs", {}),
-                },
-                sort_keys=True,
-            ),
-            dimension=int(source.config["embed_dim"]),
-            # through JSON, so that a spec equals the one that was stored: tuples become lists
-            preprocessing=json.loads(json.dumps(preprocessing | {"size": self._shape[:2]})),
-        )
+def _pixels(preprocessing: Mapping[str, Any]) -> Callable[[Image.Image], npt.NDArray[np.uint8]]:
+    """open_clip's transform is resize and crop steps on the picture, then to tensor, then normalise."""
+    steps = image_transform_v2(PreprocessCfg(**preprocessing), is_train=False).transforms[:-2]
 
-    @property
-    def image_size(self) -> int:
-        return max(self._shape[:2])
-
-    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """One RGB picture -> uint8 [height, width, 3], resized and cropped as the weights were trained."""
-        image = _middle(image)
-        for step in self._geometry:
+    def prepare(image: Image.Image) -> npt.NDArray[np.uint8]:
+        image = middle(image)
+        for step in steps:
             image = step(image)
         return np.asarray(image, dtype=np.uint8)
 
-    def encode_images(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
-        """uint8 [n, height, width, 3] -> float32 unit vectors [n, dimension]."""
-        if len(pixels) == 0:
-            return np.empty((0, self.spec.dimension), dtype=np.float32)
-        with torch.inference_mode():
-            batch = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-            return unit_rows(self._model.encode_image(self._normalise(batch.float() / 255)).numpy())
-
-    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
-        """Texts -> float32 unit vectors [len(texts), dimension]; the tokenizer cuts what exceeds its context."""
-        vectors = np.empty((len(texts), self.spec.dimension), dtype=np.float32)
-        with torch.inference_mode():
-            for start in range(0, len(texts), _TEXT_BATCH):
-                tokens = self._tokenizer(list(texts[start : start + _TEXT_BATCH]))
-                vectors[start : start + len(tokens)] = self._model.encode_text(tokens).numpy()
-        return unit_rows(vectors)
-
-
-def _middle(image: Image.Image) -> Image.Image:
-    """The middle of a picture more than 32 times as long as wide; any other unchanged.
-
-    Resizing the shorter side first would blow 1 × 30 000 pixels up to 224 × 6 720 000, which is 4.5 GB.
-    """
-    width, height = image.size
-    longest = _MAX_ASPECT * min(image.size)
-    if max(image.size) <= longest:
-        return image
-    left, top = max(0, (width - longest) // 2), max(0, (height - longest) // 2)
-    return image.crop((left, top, min(width, left + longest), min(height, top + longest)))
+    return prepare
 
 
 def _hash_of(model: Any, *, quick_gelu: bool) -> str:
@@ -202,11 +177,13 @@ def _pretrained(name: str, architecture: str, tag: str) -> _Source:
             f"{canonical} is published as a pickle only, which can run any code when loaded",
             hint=hub.NO_DOWNLOAD_HINT,
         )
+    weights = hub.fetch(repo, str(Path(filename).with_suffix(".safetensors")) if filename else WEIGHTS)
     return _Source(
         name=canonical,
         model=architecture,
         config=config,
-        weights=hub.fetch(repo, str(Path(filename).with_suffix(".safetensors")) if filename else WEIGHTS),
+        weights=weights,
+        files=(weights, *_revision(weights)),
         preprocess={
             key: value for key, value in known.items() if key in ("mean", "std", "interpolation", "resize_mode")
         },
@@ -247,9 +224,20 @@ def _folder(given: Path) -> _Source:
 def _local(name: str, folder: Path) -> _Source:
     config = _read_config(folder / CONFIG)
     _check_packages(name, config)
+    files = [folder / each for each in (CONFIG, WEIGHTS, *_TOKENIZER_FILES)]
     return _Source(
-        name=name, model=f"local-dir:{folder}", config=config, quick_gelu=bool(config.get("quick_gelu", False))
+        name=name,
+        model=f"local-dir:{folder}",
+        config=config,
+        quick_gelu=bool(config.get("quick_gelu", False)),
+        files=(*(path for path in files if path.is_file()), *_revision(folder / WEIGHTS)),
     )
+
+
+def _revision(weights: Path) -> list[Path]:
+    """For a file in the hub's cache, the file that says which revision is meant: `…/refs/main`."""
+    main = weights.parents[2] / "refs" / "main" if len(weights.parents) > 2 else weights
+    return [main] if weights.parent.parent.name == "snapshots" and main.is_file() else []
 
 
 def _read_config(path: Path) -> Mapping[str, Any]:

@@ -17,6 +17,8 @@ from retrieval.encoders.base import FloatArray
 from retrieval.encoders.heads import load_heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers import efficientnet, sentence
+from retrieval.encoders.towers.graphs import Graph, GraphSource
+from retrieval.encoders.towers.texts import MAX_CHARACTERS
 
 if TYPE_CHECKING:
     from retrieval.encoders.towers.efficientnet import EfficientNetLite2
@@ -33,16 +35,22 @@ TOWERS_SHA256 = hashlib.sha256("".join([efficientnet.SHA256, *sorted(sentence.SH
 
 
 class StarterTowers:
-    """The starter's `Towers`. Each loads on its first call: a text never pays for torch."""
+    """The starter's `Towers`. Each loads on its first call: a text never pays for torch.
+
+    graphs, unpacked: of an export, see `retrieval/encoders/towers/graphs.py`.
+    """
 
     name = "starter"
+    kind = "starter"
     towers_hash = TOWERS_SHA256
-    tokenizer = f"use-multilingual-v3/{sentence.MAX_CHARACTERS}"
+    tokenizer = f"use-multilingual-v3/{MAX_CHARACTERS}"
     image_size = efficientnet.IMAGE_SIZE
     image_features_dimension = efficientnet.DIMENSION
     text_features_dimension = sentence.DIMENSION
 
-    def __init__(self) -> None:
+    def __init__(self, graphs: Mapping[str, Graph] | None = None, unpacked: Path | None = None) -> None:
+        self._graphs = graphs or {}
+        self._unpacked = unpacked
         self.preprocessing: Mapping[str, Any] = {
             "size": self.image_size,
             "resize": "squash",
@@ -51,11 +59,20 @@ class StarterTowers:
 
     @cached_property
     def _image_tower(self) -> "EfficientNetLite2":
-        return efficientnet.EfficientNetLite2()
+        return efficientnet.EfficientNetLite2(self._graphs.get("image"))
 
     @cached_property
     def _text_tower(self) -> "MultilingualSentenceEncoder":
-        return sentence.MultilingualSentenceEncoder()
+        return sentence.MultilingualSentenceEncoder(self._unpacked)
+
+    def graph_sources(self) -> Mapping[str, GraphSource]:
+        """The image tower. The text tower is NumPy."""
+        return {"image": efficientnet.source()}
+
+    def unpack(self, folder: Path) -> Mapping[str, Any]:
+        """Write the text tower in a form that opens at once."""
+        sentence.unpack(folder)
+        return {}
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """One RGB picture -> uint8 [224, 224, 3]: 147 KiB to hold and queue. Thread-safe."""
@@ -70,13 +87,16 @@ class StarterTowers:
         return self._text_tower.features(texts)
 
 
-def load_starter(heads: Path = HEADS, *, sha256: str | None = HEADS_SHA256) -> ProjectedEncoder:
+def load_starter(
+    heads: Path = HEADS, *, sha256: str | None = HEADS_SHA256, towers: StarterTowers | None = None
+) -> ProjectedEncoder:
     """The encoder that is shipped. Reads the heads (milliseconds); no tower and no torch yet.
 
     heads: a heads file; by default the one that is shipped.
     sha256: what it must hash to; None takes any file, for heads trained by the user.
+    towers: those of an export; by default the ones that run in torch and NumPy.
 
     Raises EncoderError if the heads were changed or were trained on other towers.
     """
-    pair = load_heads(heads, sha256=sha256)
-    return ProjectedEncoder(StarterTowers(), pair, "starter", hint=_TRAIN, seen=heads.with_suffix(".seen"))
+    pair, seen = load_heads(heads, sha256=sha256), heads.with_suffix(".seen")
+    return ProjectedEncoder(towers or StarterTowers(), pair, "starter", hint=_TRAIN, seen=seen)

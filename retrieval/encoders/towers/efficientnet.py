@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from retrieval.encoders.base import FloatArray
+from retrieval.encoders.towers.graphs import Graph, GraphInput, GraphSource, torch_graph
 from retrieval.encoders.towers.pinned import read_pinned
 from retrieval.errors import EncoderError, WeightsUnavailable
 
@@ -47,11 +48,13 @@ def preprocess(image: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 class EfficientNetLite2:
-    """Loads on construction (about a second, most of it importing torch); not for use by two threads at once."""
+    """The tower around its graph: in torch, which takes about a second to load, unless an exported one is given.
 
-    def __init__(self, path: Path | None = None) -> None:
-        data = read_pinned(path or weights_path(), SHA256, package=PACKAGE)
-        self._model = _build(data)
+    Not for use by two threads at once in torch.
+    """
+
+    def __init__(self, graph: Graph | None = None) -> None:
+        self._graph = graph or torch_graph(source())
 
     def features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 RGB [n, 224, 224, 3] -> float32 [n, 2280]; n may be 0.
@@ -62,19 +65,32 @@ class EfficientNetLite2:
         """
         features = np.empty((len(pixels), DIMENSION), dtype=np.float32)
         for start in range(0, len(pixels), _BATCH):
-            features[start : start + _BATCH] = self._forward(pixels[start : start + _BATCH])
+            features[start : start + _BATCH] = self._graph(pixels[start : start + _BATCH])
         return features
 
-    def _forward(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
-        import torch
 
-        with torch.inference_mode():
-            batch = torch.tensor(pixels).permute(0, 3, 1, 2).float()
-            batch = batch.div(127.5).sub(1).contiguous(memory_format=torch.channels_last)
-            pooled = self._model.forward_head(self._model.forward_features(batch), pre_logits=True)
-            probabilities = self._model.classifier(pooled).softmax(dim=1)
-            features: FloatArray = torch.cat([pooled, probabilities.sqrt()], dim=1).numpy()
-        return features
+def source(path: Path | None = None) -> GraphSource:
+    """uint8 [n, 224, 224, 3] -> float32 [n, 2280]. path: the weights; by default those of the installed package."""
+    shape = (None, IMAGE_SIZE, IMAGE_SIZE, 3)
+    return GraphSource((GraphInput("uint8", shape),), lambda: _module(path or weights_path()))
+
+
+def _module(path: Path) -> Any:
+    import torch
+
+    class Features(torch.nn.Module):
+        def __init__(self, model: Any) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixels: Any) -> Any:
+            batch = pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+            batch = batch.contiguous(memory_format=torch.channels_last)
+            pooled = self.model.forward_head(self.model.forward_features(batch), pre_logits=True)
+            probabilities = self.model.classifier(pooled).softmax(dim=1)
+            return torch.cat([pooled, probabilities.sqrt()], dim=1)
+
+    return Features(_build(read_pinned(path, SHA256, package=PACKAGE))).eval()
 
 
 def _build(data: bytes) -> Any:

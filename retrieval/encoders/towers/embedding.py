@@ -19,7 +19,7 @@ class EmbeddingTowers:
     """The vectors of a `DualEncoder` whose towers and projection come as one, such as an open_clip model."""
 
     def __init__(self, encoder: DualEncoder) -> None:
-        self._encoder = encoder
+        self.encoder = encoder
         spec = encoder.spec
         self.name = spec.name
         self.towers_hash = spec.weights_hash
@@ -31,15 +31,15 @@ class EmbeddingTowers:
 
     def preprocess(self, image: "Image.Image") -> npt.NDArray[np.uint8]:
         """The encoder's own. Thread-safe."""
-        return self._encoder.preprocess(image)
+        return self.encoder.preprocess(image)
 
     def image_features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """Stacked `preprocess` results -> float32 unit vectors [n, dimension]; n may be 0."""
-        return self._encoder.encode_images(pixels)
+        return self.encoder.encode_images(pixels)
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
-        return self._encoder.encode_texts(texts)
+        return self.encoder.encode_texts(texts)
 
 
 def identity_head(dimension: int, *, seed: int = 0) -> Head:

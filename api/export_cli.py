@@ -1,0 +1,34 @@
+"""`catalens export`: its options. What it does is in `api/export_commands.py`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RuntimeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime",
+        metavar="auto|openvino|torch",
+        help="What encodes: an export if there is one (auto), made first if need be (openvino), or torch. "
+        "Otherwise $CATALENS_RUNTIME, else auto.",
+    ),
+]
+
+
+def export(
+    model: Annotated[str, typer.Option(help="Encoder to export. See: catalens models")] = "starter",
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of photos of yours to compare on too, up to 200 of them.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Export an encoder to OpenVINO, once: faster, and a search starts without PyTorch. Refused if vectors differ."""
+    from api import export_commands as commands
+
+    commands.export(model, images, as_json=json)
+
+
+def register(main: typer.Typer) -> None:
+    """Add `export` to the program."""
+    main.command(short_help="Make an encoder fast: export it to OpenVINO.")(export)

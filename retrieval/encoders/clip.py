@@ -1,0 +1,95 @@
+"""CLIP-like encoders: one class for torch and for exported graphs. Imports neither torch nor open_clip."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
+from retrieval.encoders.towers.graphs import Graph, GraphSource
+
+_BATCH = 64  # 10 000 texts at once would need 6 GB for one layer of ViT-B's text tower
+
+
+class ClipEncoder:
+    """A `DualEncoder`, and `Towers` whose features are its unit vectors.
+
+    `preprocess` gives uint8 [height, width, 3]: a quarter of the bytes of open_clip's own float tensor to carry
+    between threads. The image graph normalises the batch; together they equal open_clip's transform exactly.
+
+    pixels: the geometry of a picture. tokens: texts -> int64 [n, context]. graphs: `image` and `text`.
+    trimmed: the text tower looks only backwards and takes the vector of the end token, so that the zeros behind it may
+        be left out: exact, and three to five times as fast for texts of ten words.
+    sources, unpack: for export, see `ExportableTowers`. files: all that the model was made of.
+    """
+
+    kind = "clip"
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        *,
+        pixels: Callable[[Image.Image], npt.NDArray[np.uint8]],
+        tokens: Callable[[Sequence[str]], npt.NDArray[np.int64]],
+        graphs: Mapping[str, Graph],
+        trimmed: bool,
+        sources: Mapping[str, GraphSource] | None = None,
+        unpack: Callable[[Path], None] | None = None,
+        files: tuple[Path, ...] = (),
+    ) -> None:
+        self.spec = spec
+        self.files = files
+        self._pixels, self._tokens, self._graphs, self._trimmed = pixels, tokens, graphs, trimmed
+        self._sources, self._unpack = sources or {}, unpack
+        height, width = spec.preprocessing["size"]
+        self.image_size = max(height, width)
+        self.name, self.towers_hash = spec.name, spec.weights_hash
+        self.tokenizer, self.preprocessing = spec.tokenizer, spec.preprocessing
+        self.image_features_dimension = self.text_features_dimension = spec.dimension
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        """One RGB picture -> uint8 [height, width, 3], resized and cropped as the weights were trained."""
+        return self._pixels(image)
+
+    def encode_images(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """uint8 [n, height, width, 3] -> float32 unit vectors [n, dimension]."""
+        vectors = np.empty((len(pixels), self.spec.dimension), dtype=np.float32)
+        for start in range(0, len(pixels), _BATCH):
+            vectors[start : start + _BATCH] = self._graphs["image"](pixels[start : start + _BATCH])
+        return unit_rows(vectors)
+
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        """Texts -> float32 unit vectors [len(texts), dimension]; the tokenizer cuts what exceeds its context."""
+        vectors = np.empty((len(texts), self.spec.dimension), dtype=np.float32)
+        if len(texts) == 0:
+            return vectors
+        tokens = self._tokens(texts)
+        lengths = _lengths(tokens) if self._trimmed else np.full(len(tokens), tokens.shape[1])
+        order = np.argsort(lengths, kind="stable")  # like lengths together, so that little is computed for zeros
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            vectors[rows] = self._graphs["text"](np.ascontiguousarray(tokens[rows, : lengths[rows].max()]))
+        return unit_rows(vectors)
+
+    image_features = encode_images
+    text_features = encode_texts
+
+    def graph_sources(self) -> Mapping[str, GraphSource]:
+        """`image` and `text`; of an encoder that is an export itself, nothing."""
+        return self._sources
+
+    def unpack(self, folder: Path) -> Mapping[str, Any]:
+        """Write the tokenizer; raises EncoderError if it cannot do without torch."""
+        if self._unpack is not None:
+            self._unpack(folder)
+        return {"spec": self.spec.to_json(), "trimmed": self._trimmed}
+
+
+def _lengths(tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where each text ends: behind its last id that is not zero; 1 for a row of zeros."""
+    held = tokens != 0
+    last = tokens.shape[1] - np.argmax(held[:, ::-1], axis=1)
+    return np.where(held.any(axis=1), last, 1)

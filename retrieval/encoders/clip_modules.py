@@ -1,0 +1,93 @@
+"""The towers of an open_clip model as torch modules from uint8 pixels and token ids. Import it lazily."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from retrieval.encoders.base import EncoderSpec
+from retrieval.encoders.towers.graphs import GraphInput, GraphSource
+
+_POOLED_AT_END = ("argmax", "eos")
+
+
+def can_be_trimmed(model: Any) -> bool:
+    """Whether a text's vector depends on nothing behind its end token.
+
+    So it is where attention is causal and the vector is taken at the end token; not with attention both ways, a class
+    token at the end (CoCa), the last place (SigLIP), or a tower of another library.
+    """
+    tower, pool, _ = _text_parts(model)
+    return (
+        tower is not None
+        and getattr(tower, "attn_mask", None) is not None
+        and getattr(tower, "cls_emb", None) is None
+        and pool in _POOLED_AT_END
+    )
+
+
+def graph_sources(model: Any, spec: EncoderSpec, *, trimmed: bool) -> Mapping[str, GraphSource]:
+    """`image`: uint8 [n, height, width, 3]; `text`: int64 [n, length] -> float32 [n, dimension], not yet unit vectors.
+
+    trimmed: length is any up to the context; otherwise the context.
+    """
+    height, width = spec.preprocessing["size"]
+    context = model.context_length
+    text: type[torch.nn.Module] = _TrimmedText if trimmed else _WholeText
+    return {
+        "image": GraphSource(
+            (GraphInput("uint8", (None, height, width, 3)),), lambda: _Image(model, spec.preprocessing).eval()
+        ),
+        "text": GraphSource((GraphInput("int64", (None, None if trimmed else context)),), lambda: text(model).eval()),
+    }
+
+
+def _text_parts(model: Any) -> tuple[Any, str, int]:
+    """The module that holds the text tower's parts, its pooling and its end token; None for a tower of another kind."""
+    if hasattr(model, "transformer"):  # open_clip's CLIP holds the parts itself
+        return model, model.text_pool_type, model.text_eos_id
+    tower = getattr(model, "text", None)
+    if tower is None or not hasattr(tower, "token_embedding"):
+        return None, "", 0
+    return tower, tower.pool_type, tower.eos_id
+
+
+class _Image(torch.nn.Module):
+    def __init__(self, model: Any, preprocessing: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model = model
+        mean, std = (torch.tensor(preprocessing[name], dtype=torch.float32) for name in ("mean", "std"))
+        self.mean, self.std = mean.view(1, 3, 1, 1), std.view(1, 3, 1, 1)
+
+    def forward(self, pixels: torch.Tensor) -> Any:
+        batch = pixels.permute(0, 3, 1, 2).float() / 255
+        return self.model.encode_image((batch - self.mean) / self.std)
+
+
+class _WholeText(torch.nn.Module):
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: torch.Tensor) -> Any:
+        return self.model.encode_text(ids)
+
+
+class _TrimmedText(torch.nn.Module):
+    """What `encode_text` computes, for ids of any length: positions and causal mask are cut to it."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.tower, self.pool, self.end = _text_parts(model)
+
+    def forward(self, ids: torch.Tensor) -> Any:
+        tower, length = self.tower, ids.shape[1]
+        hidden = tower.token_embedding(ids) + tower.positional_embedding[:length]
+        hidden = tower.ln_final(tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length]))
+        # the end token has the largest id, which is where older models look; newer ones look for its id
+        place = (ids if self.pool == "argmax" else (ids == self.end).int()).argmax(dim=-1)
+        pooled = hidden[torch.arange(ids.shape[0]), place]
+        projection = tower.text_projection
+        if projection is None:
+            return pooled
+        return projection(pooled) if isinstance(projection, torch.nn.Linear) else pooled @ projection

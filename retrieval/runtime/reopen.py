@@ -1,0 +1,62 @@
+"""Towers made from an export. Nothing here imports torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from retrieval.encoders.base import EncoderSpec
+from retrieval.encoders.towers.base import Towers
+from retrieval.encoders.towers.graphs import Graph
+from retrieval.errors import ExportError
+from retrieval.runtime.openvino_graph import OpenVinoGraph, machine
+from retrieval.runtime.store import Export
+
+
+class LazyGraph:
+    """A graph of an export, opened on its first call: a search by words never reads the image tower."""
+
+    def __init__(self, export: Export, name: str) -> None:
+        self._export, self._name = export, name
+        self._graph: OpenVinoGraph | None = None
+
+    def __call__(self, *inputs: Any) -> Any:
+        """As the graph."""
+        if self._graph is None:
+            self._graph = self._opened()
+        return self._graph(*inputs)
+
+    def _opened(self) -> OpenVinoGraph:
+        manifest, stem = self._export.manifest, self._export.folder / "graphs" / self._name
+        precision = manifest["graphs"][self._name]["precision"]
+        # compiled for another machine it would be refused, or slow
+        blob = Path(f"{stem}.blob") if manifest["machine"] == machine() else None
+        return OpenVinoGraph(Path(f"{stem}.xml"), precision, blob)
+
+
+def towers_of_export(export: Export) -> Towers:
+    """The towers of an export. Raises ExportError if it is damaged or of a kind that this release does not know."""
+    export.check()
+    graphs: dict[str, Graph] = {name: LazyGraph(export, name) for name in export.manifest["graphs"]}
+    return made(export.manifest["kind"], export.manifest["recipe"], graphs, export.folder / "unpacked")
+
+
+def made(kind: str, recipe: Mapping[str, Any], graphs: Mapping[str, Graph], unpacked: Path) -> Towers:
+    """Towers of a kind over the graphs given. Raises ExportError for a kind that is not known."""
+    if kind == "starter":
+        from retrieval.encoders.starter import StarterTowers
+
+        return StarterTowers(graphs, unpacked)
+    if kind == "clip":
+        from retrieval.encoders.clip import ClipEncoder
+        from retrieval.encoders.clip_export import read_tokenizer
+        from retrieval.encoders.clip_pixels import Pixels
+
+        spec = EncoderSpec(**{name: value for name, value in recipe["spec"].items() if name != "fingerprint"})
+        return ClipEncoder(
+            spec,
+            pixels=Pixels(spec.preprocessing),
+            tokens=read_tokenizer(unpacked),
+            graphs=graphs,
+            trimmed=recipe["trimmed"],
+        )
+    raise ExportError(f"an export of the unknown kind {kind!r}", hint="export again with this release: catalens export")
