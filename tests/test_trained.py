@@ -117,7 +117,7 @@ def refused(folder: Path) -> CatalensError:
 
 def test_a_base_with_other_towers_is_refused_and_both_are_named(folder: Path) -> None:
     with pytest.raises(FingerprintMismatch, match="trained on other towers") as caught:
-        load_trained(folder, lambda name: colour_model(towers_hash="d" * 64))
+        load_trained(folder, lambda _: colour_model(towers_hash="d" * 64))
     assert "cccccccccccc" in str(caught.value)
     assert "dddddddddddd" in str(caught.value)
     assert "catalens train heads DATA --base colour-towers" in caught.value.hint

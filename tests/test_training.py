@@ -264,6 +264,28 @@ def one_of_each_part(source: str, held_out: float, form: str = "{}") -> list[str
     return list(first.values())
 
 
+def test_the_list_of_seen_pictures_has_those_that_train(tmp_path: Path):
+    from retrieval.encoders.seen import digest, read_seen
+    from retrieval.encoders.starter import SEEN
+    from retrieval.training.recipes.starter_seen import seen_by
+
+    rows = []
+    for at in range(30):
+        (tmp_path / "ikea").mkdir(exist_ok=True)
+        (tmp_path / "ikea" / f"{at}.jpg").write_bytes(f"picture {at}".encode())
+        rows.append(
+            {"id": str(at), "title": "T", "type": "Mug", "color": "red", "description": "d", "image": f"{at}.jpg"}
+        )
+    write_table(tmp_path / "ikea" / "products.csv", rows)
+    examples = read_sources(tmp_path, ["ikea"])
+    path = tmp_path / "x.seen"
+    path.write_bytes(seen_by(examples))
+    training = {digest(example.image.read_bytes()) for example in examples if example.part == "train"}
+    assert read_seen(path) == training
+    assert 0 < len(training) < 30
+    assert len(read_seen(SEEN)) > 10_000  # the one that is shipped
+
+
 @pytest.mark.model
 def test_the_recipe_makes_heads_that_the_starter_takes(tmp_path: Path):
     from retrieval.encoders.heads import save_heads

@@ -45,6 +45,11 @@ def unfinished(folder: Path) -> CollectionDamaged:
 def mismatch(folder: Path, made_with: EncoderRow, spec: EncoderSpec) -> FingerprintMismatch:
     """The error for an encoder whose vectors do not belong to the collection's."""
     made = f"{folder} was made with {made_with.name} (fingerprint {made_with.fingerprint})"
+    if made_with.name == spec.name and Path(spec.name).is_absolute():
+        return FingerprintMismatch(
+            f"{made}, which was trained again or replaced since (fingerprint {spec.fingerprint})",
+            hint=f"index anew with: catalens index SOURCE --model {spec.name} --collection NEW-FOLDER",
+        )
     if made_with.name == spec.name:
         return FingerprintMismatch(
             f"{made}, which is another model in this release (fingerprint {spec.fingerprint})",

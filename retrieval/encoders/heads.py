@@ -84,9 +84,19 @@ def save_heads(path: Path, *, image: Head, text: Head, towers: str) -> str:
         for side, head in (("image", image), ("text", text))
         for field in fields(Head)
     }
-    data = save(tensors, metadata={"format": FORMAT, "towers": towers})
+    data = _ordered(save(tensors, metadata={"format": FORMAT, "towers": towers}))
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
+
+
+def _ordered(data: bytes) -> bytes:
+    """The same safetensors file with its metadata in order: the library leaves it to chance, and so the file's hash."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns the tensors to 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def load_heads(path: Path, *, sha256: str | None = None) -> Heads:

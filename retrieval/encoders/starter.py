@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from retrieval.encoders.towers.sentence import MultilingualSentenceEncoder
 
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
-SEEN = HEADS.with_suffix(".seen")
 HEADS_SHA256 = "90dc02a5d552898ab0ff114f92e56676886b0f8e89c4285f694b3b44a6e73ab5"
+SEEN = HEADS.with_suffix(".seen")
+"""Which pictures the heads were trained on: python -m retrieval.training.recipes.starter_seen, with every new pair."""
 
 _TRAIN = "train them again: python -m retrieval.training.recipes.starter --help"
 

@@ -1,1 +1,1 @@
-"""Training of heads on cached tower features. Imported only by recipes; nothing here runs for a query."""
+"""Training of heads on cached tower features, for the recipes and `catalens train`; nothing here runs for a query."""

@@ -51,7 +51,7 @@ class FeatureCache:
 
         Raises EncoderError for features that are no finite float16, StorageError if the disk refuses.
         """
-        rounded = features.astype(np.float16)
+        rounded = np.ascontiguousarray(features, dtype=np.float16)  # safetensors writes memory as it lies
         if len(bad := np.flatnonzero(~np.isfinite(rounded).all(axis=1))):
             raise EncoderError(
                 f"the tower gave NaN or infinity for {len(bad):,} of {len(keys):,} inputs, the first being "
