@@ -145,3 +145,29 @@ def test_equal_heads_are_equal_bytes(tmp_path: Path):
     assert len(hashes) == 1
     loaded = load_heads(tmp_path / "heads")
     np.testing.assert_array_equal(loaded.image.linear, head.as_saved().linear)
+
+
+def test_heads_in_8_bits_are_half_as_large_and_nearly_the_same(tmp_path: Path) -> None:
+    image, text = a_head(96, dimension=64), a_head(64, dimension=64, seed=1)
+    sizes = []
+    for in_8_bits in (False, True):
+        path = tmp_path / f"{in_8_bits}.safetensors"
+        save_heads(path, image=image, text=text, towers="t", in_8_bits=in_8_bits)
+        sizes.append(path.stat().st_size)
+        loaded = load_heads(path)
+        features = np.random.default_rng(0).normal(size=(50, 96)).astype(np.float32)
+        cosines = (image.apply(features) * loaded.image.apply(features)).sum(axis=1)
+        assert cosines.min() > 0.9995
+    assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_8_bits_without_their_scale_are_refused(tmp_path: Path) -> None:
+    from safetensors.numpy import load, save
+
+    path = tmp_path / "heads.safetensors"
+    save_heads(path, image=a_head(12), text=a_head(7), towers="t", in_8_bits=True)
+    tensors = load(path.read_bytes())
+    del tensors["image.linear.scale_8bit"]
+    path.write_bytes(save(tensors, metadata={"format": FORMAT, "towers": "t"}))
+    with pytest.raises(EncoderError, match=r"image\.linear has no scale"):
+        load_heads(path)

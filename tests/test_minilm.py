@@ -12,7 +12,15 @@ from retrieval.encoders.towers import minilm
 from retrieval.encoders.towers.minilm import DIMENSION, MiniLM
 from retrieval.errors import EncoderError, WeightsUnavailable
 
-TEXTS = ["red shoes", "", "two dogs run over the grass while a child looks on", "红色的鞋子", "a" * 5_000, "\ud800 lone"]
+DOGS = "two dogs run over the grass while a child looks on"
+TEXTS = [
+    "red shoes",
+    "",
+    "two dogs run over the grass while a child looks on",
+    "红色的鞋子",
+    "a" * 5_000,
+    "\ud800 lone",
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +89,7 @@ def reference(texts: list[str]) -> np.ndarray:
 
 @pytest.mark.model
 def test_equals_torchs_transformer_layers(tower: MiniLM) -> None:
-    texts = ["red shoes", "", "two dogs run over the grass while a child looks on", "红色的鞋子"]
+    texts = ["red shoes", "", DOGS, "红色的鞋子"]
     assert np.abs(tower.features(texts) - reference(texts)).max() < 1e-4
 
 

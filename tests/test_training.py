@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from retrieval.encoders.base import unit_rows
 from retrieval.encoders.heads import Head
@@ -251,69 +250,3 @@ def test_the_choosing_figure_weighs_sources_evenly():
 
 
 HEAD_SHAPES = [(2, 0), (2, 0), (2, 2), (2, 0), (2, 1), (1, 0), (1, 2)]
-
-
-# --- the recipe --------------------------------------------------------------------------------------------
-
-
-def one_of_each_part(source: str, held_out: float, form: str = "{}") -> list[str]:
-    """The first id of each part that the source has."""
-    first: dict[str, str] = {}
-    for name in map(form.format, range(200)):
-        first.setdefault(part_of(source, name, held_out=held_out, validation=0.1), name)
-    return list(first.values())
-
-
-def test_the_list_of_seen_pictures_has_those_that_train(tmp_path: Path):
-    from retrieval.encoders.seen import digest, read_seen
-    from retrieval.encoders.starter import SEEN
-    from retrieval.training.recipes.starter_seen import seen_by
-
-    rows = []
-    for at in range(30):
-        (tmp_path / "ikea").mkdir(exist_ok=True)
-        (tmp_path / "ikea" / f"{at}.jpg").write_bytes(f"picture {at}".encode())
-        rows.append(
-            {"id": str(at), "title": "T", "type": "Mug", "color": "red", "description": "d", "image": f"{at}.jpg"}
-        )
-    write_table(tmp_path / "ikea" / "products.csv", rows)
-    examples = read_sources(tmp_path, ["ikea"])
-    path = tmp_path / "x.seen"
-    path.write_bytes(seen_by(examples))
-    training = {digest(example.image.read_bytes()) for example in examples if example.part == "train"}
-    assert read_seen(path) == training
-    assert 0 < len(training) < 30
-    assert len(read_seen(SEEN)) > 10_000  # the one that is shipped
-
-
-@pytest.mark.model
-def test_the_recipe_makes_heads_that_the_starter_takes(tmp_path: Path):
-    from retrieval.encoders.heads import save_heads
-    from retrieval.encoders.starter import TOWERS_SHA256, load_starter
-    from retrieval.training.recipes.starter import train
-
-    data = tmp_path / "data"
-    product = {"title": "Red Shoe", "type": "Shoe", "color": "red", "description": "A shoe.", "gender": "Men"}
-    product |= {"usage": "Casual", "subcategory": "Shoes", "category": "Shoes/Red"}
-    for source, held_out in (("fashion", 0.1), ("ikea", 0.2), ("grocery", 0.0)):
-        rows = [{"id": i, **product, "image": "1.jpg"} for i in one_of_each_part(source, held_out)]
-        write_table(data / source / "products.csv", rows)
-    write_table(data / "grocery" / "shelf_photos.csv", [{"image": "2.jpg", "product_id": rows[0]["id"]}])
-    write_table(data / "objects" / "labels.csv", [{"image": "1.jpg", "label": "cup"}])
-    captions = {"en": ["a red shoe"], "zh": ["红鞋"], "ar": ["حذاء"]}
-    names = one_of_each_part("flickr8k", 0.0, "{}.jpg")
-    lines = [{"image": name, "split": "train", **captions} for name in names]
-    lines.append({"image": "1.jpg", "split": "val", **captions})
-    (data / "flickr8k").mkdir()
-    (data / "flickr8k" / "captions.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    for source in ("flickr8k", "fashion", "ikea", "grocery", "objects"):
-        for name in {"1.jpg", "2.jpg", *names}:
-            Image.new("RGB", (40, 30), "red").save(data / source / name)
-
-    settings = Settings(dimension=8, width_image=4, width_text=4, batch=64, epochs=1)
-    fitted, report = train(data, tmp_path / "cache", settings)
-    out = tmp_path / "heads.safetensors"
-    digest = save_heads(out, image=fitted.image, text=fitted.text, towers=TOWERS_SHA256)
-    assert load_starter(out, sha256=digest).encode_texts(["红鞋"]).shape == (1, 8)
-    for name in ("flickr8k en", "flickr8k zh", "flickr8k ar", "fashion title", "ikea description"):
-        assert any(line.startswith(f"held_out {name}: success@1") for line in report)

@@ -28,21 +28,19 @@ if TYPE_CHECKING:
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
 HEADS_SHA256 = "90dc02a5d552898ab0ff114f92e56676886b0f8e89c4285f694b3b44a6e73ab5"
 SEEN = HEADS.with_suffix(".seen")
-"""Which pictures the heads were trained on: python -m retrieval.training.recipes.starter_seen, with every new pair."""
+"""Which pictures the heads were trained on: python -m retrieval.training.recipes.starter."""
 
 _TRAIN = "train them again: python -m retrieval.training.recipes.starter --help"
 
-TOWERS_SHA256 = hashlib.sha256(
-    "".join(
-        [
-            efficientnet.SHA256,
-            efficientnet.TUNED_SHA256,
-            *sorted(sentence.SHA256.values()),
-            *sorted(minilm.SHA256.values()),
-        ]
-    ).encode()
-).hexdigest()
-"""Over the pinned hashes of every tower file: the heads name it, so they never meet other towers."""
+
+def towers_hash(tuned: str) -> str:
+    """Hex SHA-256 over the pinned hashes of every tower file, with that of the image tower's tuned blocks as given."""
+    texts = (*sorted(sentence.SHA256.values()), *sorted(minilm.SHA256.values()))
+    return hashlib.sha256("".join([efficientnet.SHA256, tuned, *texts]).encode()).hexdigest()
+
+
+TOWERS_SHA256 = towers_hash(efficientnet.TUNED_SHA256)
+"""The heads name it, so they never meet other towers."""
 
 
 class StarterTowers:

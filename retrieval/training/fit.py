@@ -14,7 +14,7 @@ from retrieval.encoders.base import FloatArray
 from retrieval.encoders.heads import Head
 from retrieval.training.averaged import Averaged
 from retrieval.training.losses import LOSSES, Loss, ModalityDiscriminator
-from retrieval.training.pairs import Pairs
+from retrieval.training.pairs import IntArray, Pairs
 from retrieval.training.pictures import Pictures, Views
 from retrieval.training.torch_head import TorchHead
 
@@ -102,52 +102,18 @@ def fit(
     if settings.epochs < 1:
         raise ValueError("settings.epochs must be at least 1")
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng(settings.seed)
     pictures = Views(images) if isinstance(images, np.ndarray) else images
-    image_head, text_head = _twins(pictures, texts, settings, start)
-    loss_of = LOSSES[settings.loss]()
-    if start:
-        _calibrate(loss_of, *_first_batch(pictures, texts, pairs, start, settings))
-    discriminator = ModalityDiscriminator(image_head.linear.out_features) if settings.adversarial else None
-    learned = [loss_of, discriminator] if discriminator else [loss_of]
-    optimizer = _optimizer([image_head, text_head], learned, pictures.tower, settings)
-    steps = math.ceil(len(pictures) / settings.batch)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: _warm_cosine(step, steps, settings.epochs * steps)
-    )
-    trained = [image_head, text_head, *([pictures.tower] if pictures.tower else [])]
-    averaged = Averaged(trained, settings.average)
+    run = _Run(pictures, texts, pairs, settings, start)
     best = Fitted(*start, epoch=0, figure=judge(*start)) if start else None
-    best_tower = _weights(pictures.tower)
+    best_tower = run.tower_weights()
     history: list[Epoch] = []
     for number in range(1, settings.epochs + 1):
-        total = 0.0
-        for module in trained:
-            module.train()
-        for chosen in np.array_split(rng.permutation(len(pictures)), steps):
-            drawn = pairs.draw(np.tile(chosen, settings.texts_per_picture), rng)
-            features = pictures.batch(chosen, rng)
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-                shown, said = image_head(features), text_head(torch.from_numpy(texts[drawn]))
-                cosines = shown @ said.T
-            loss = loss_of(cosines.float(), torch.from_numpy(pairs.positives(chosen, drawn)))
-            total += loss.item()
-            if discriminator:
-                loss = loss + discriminator(shown, said, settings.adversarial)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            loss_of.settle()
-            averaged.update()
-        for module in trained:
-            module.eval()
-        with averaged.applied():
-            image, text = image_head.to_head(), text_head.to_head()
-            epoch = Epoch(number, total / steps, judge(image, text))
+        loss = run.epoch()
+        with run.averaged.applied():
+            image, text = run.image_head.to_head(), run.text_head.to_head()
+            epoch = Epoch(number, loss, judge(image, text))
             if best is None or epoch.figure > best.figure:
-                best = Fitted(image=image, text=text, epoch=number, figure=epoch.figure)
-                best_tower = _weights(pictures.tower)
+                best, best_tower = Fitted(image, text, number, epoch.figure), run.tower_weights()
         history.append(epoch)
         log.info("epoch %d: loss %.3f, validation %.4f", number, epoch.loss, epoch.figure)
         if on_epoch:
@@ -158,6 +124,70 @@ def fit(
     if pictures.tower:
         pictures.tower.load_state_dict(best_tower)
     return replace(best, history=tuple(history))
+
+
+class _Run:
+    """Everything that changes while training: heads, tower, what the loss learns, and their optimizer."""
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        texts: FloatArray,
+        pairs: Pairs,
+        settings: Settings,
+        start: tuple[Head, Head] | None,
+    ) -> None:
+        self._pictures, self._texts, self._pairs, self._settings = pictures, texts, pairs, settings
+        self._rng = np.random.default_rng(settings.seed)
+        self.image_head, self.text_head = _twins(pictures, texts, settings, start)
+        self._loss = LOSSES[settings.loss]()
+        if start:
+            _calibrate(self._loss, *_first_batch(pictures, texts, pairs, start, settings))
+        size = self.image_head.linear.out_features
+        self._discriminator = ModalityDiscriminator(size) if settings.adversarial else None
+        learned = [self._loss, self._discriminator] if self._discriminator else [self._loss]
+        self._optimizer = _optimizer([self.image_head, self.text_head], learned, pictures.tower, settings)
+        self._steps = math.ceil(len(pictures) / settings.batch)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(
+            self._optimizer, lambda step: _warm_cosine(step, self._steps, settings.epochs * self._steps)
+        )
+        self._trained = [self.image_head, self.text_head, *([pictures.tower] if pictures.tower else [])]
+        self.averaged = Averaged(self._trained, settings.average)
+
+    def epoch(self) -> float:
+        """Train on every picture once. Returns the mean loss over the steps."""
+        for module in self._trained:
+            module.train()
+        total = 0.0
+        for chosen in np.array_split(self._rng.permutation(len(self._pictures)), self._steps):
+            total += self._step(chosen)
+        for module in self._trained:
+            module.eval()
+        return total / self._steps
+
+    def tower_weights(self) -> dict[str, torch.Tensor]:
+        """A copy of the tower's weights; empty if none is trained."""
+        tower = self._pictures.tower
+        return {name: weight.clone() for name, weight in tower.state_dict().items()} if tower else {}
+
+    def _step(self, chosen: IntArray) -> float:
+        drawn = self._pairs.draw(np.tile(chosen, self._settings.texts_per_picture), self._rng)
+        features = self._pictures.batch(chosen, self._rng)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._settings.bfloat16):
+            shown, said = self.image_head(features), self.text_head(torch.from_numpy(self._texts[drawn]))
+            cosines = shown @ said.T
+        positives = torch.from_numpy(self._pairs.positives(chosen, drawn))
+        loss: torch.Tensor = self._loss(cosines.float(), positives)
+        contrastive = loss.item()
+        if self._discriminator:
+            loss = loss + self._discriminator(shown, said, self._settings.adversarial)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it bare
+        self._optimizer.step()
+        self._schedule.step()
+        self._loss.settle()
+        self.averaged.update()
+        return contrastive
 
 
 def _optimizer(
@@ -174,10 +204,6 @@ def _optimizer(
         tuned = [p for p in tower.parameters() if p.requires_grad]
         groups.append({"params": tuned, "weight_decay": 0.0, "lr": settings.tower_learning_rate})
     return torch.optim.AdamW(groups, lr=settings.learning_rate)
-
-
-def _weights(tower: nn.Module | None) -> dict[str, torch.Tensor]:
-    return {name: weight.clone() for name, weight in tower.state_dict().items()} if tower else {}
 
 
 def _twins(

@@ -34,7 +34,7 @@ class Views:
     views: float32 [n, d] each, all of the same pictures in the same order; the first is the picture as it is.
     """
 
-    tower = None
+    tower: nn.Module | None = None
 
     def __init__(self, *views: FloatArray) -> None:
         self._views = views
@@ -59,18 +59,19 @@ class TunedPictures:
     def __init__(self, maps: Sequence[npt.NDArray[np.float16]], rows: IntArray, tower: nn.Module) -> None:
         self._maps = maps
         self._rows = rows
-        self.tower = tower
+        self.tower: nn.Module | None = tower
+        self._features = tower
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def sample(self) -> FloatArray:
         with torch.inference_mode():
-            features: FloatArray = self.tower(torch.from_numpy(self._maps[0][self._rows[:1024]].astype(np.float32)))
+            features: FloatArray = self._features(torch.from_numpy(self._maps[0][self._rows[:1024]].astype(np.float32)))
         return np.asarray(features)
 
     def batch(self, chosen: IntArray, rng: np.random.Generator) -> Tensor:
-        features: Tensor = self.tower(torch.from_numpy(_drawn(self._maps, self._rows[chosen], rng)))
+        features: Tensor = self._features(torch.from_numpy(_drawn(self._maps, self._rows[chosen], rng)))
         return features
 
 

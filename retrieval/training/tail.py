@@ -24,32 +24,22 @@ class Tail(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         model = efficientnet.pretrained_model()
-        self.blocks = model.blocks[efficientnet.FROZEN_BLOCKS :]
+        self.blocks = model.blocks[efficientnet.FROZEN_BLOCKS :]  # a slice keeps the blocks' own numbers
         self.conv_head = model.conv_head
         self.classifier = model.classifier.requires_grad_(False)
         self._pretrained = {name: weight.detach().clone() for name, weight in self._tuned()}
 
     def forward(self, maps: Tensor) -> Tensor:
         """float32 [n, 120 * 14 * 14] or [n, 120, 14, 14] -> float32 [n, efficientnet.DIMENSION]."""
-        return torch.cat([self._features(part) for part in maps.reshape(-1, 120, 14, 14).split(_AT_ONCE)])
+        parts = torch.split(maps.reshape(-1, 120, 14, 14), _AT_ONCE)
+        return torch.cat([self._features(part) for part in parts])
 
     def differences(self) -> Mapping[str, FloatArray]:
         """Tuned minus pretrained, by the weight's name in the tower."""
-        return {
-            self._name_in_tower(name): (weight.detach() - self._pretrained[name]).numpy()
-            for name, weight in self._tuned()
-        }
+        return {name: (weight.detach() - self._pretrained[name]).numpy() for name, weight in self._tuned()}
 
     def _tuned(self) -> list[tuple[str, nn.Parameter]]:
         return [(name, weight) for name, weight in self.named_parameters() if weight.requires_grad]
-
-    @staticmethod
-    def _name_in_tower(name: str) -> str:
-        kind, _, rest = name.partition(".")
-        if kind != "blocks":
-            return name
-        number, _, rest = rest.partition(".")
-        return f"blocks.{int(number) + efficientnet.FROZEN_BLOCKS}.{rest}"
 
     def _features(self, maps: Tensor) -> Tensor:
         x = maps.permute(0, 2, 3, 1).contiguous()
@@ -66,4 +56,5 @@ class Tail(nn.Module):
 def _pointwise(x: Tensor, convolution: Any) -> Tensor:
     """A 1×1 convolution of [n, height, width, channels]."""
     product = linear(x.bfloat16(), convolution.weight.flatten(1).bfloat16())
-    return product.float() + convolution.bias
+    summed: Tensor = product.float() + convolution.bias
+    return summed

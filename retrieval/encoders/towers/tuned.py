@@ -70,4 +70,4 @@ def add_tuned(module: "nn.Module", differences: Mapping[str, FloatArray]) -> Non
         for name, difference in differences.items():
             if name not in weights or tuple(weights[name].shape) != difference.shape:
                 raise EncoderError(f"the tower has no weight {name} of {difference.shape}", hint="reinstall Catalens")
-            weights[name] += torch.from_numpy(difference)
+            weights[name].add_(torch.from_numpy(difference))
