@@ -3,9 +3,9 @@
     python -m retrieval.training.recipes.starter --data DIR --out DIR --cache DIR
 
 --data holds flickr8k, fashion, ikea, grocery and objects, as `retrieval.training.sources` reads them. --out gets
-`starter-tower.safetensors`, `starter.safetensors` and `starter.seen`; the first two's hashes belong into
-`retrieval.encoders.towers.efficientnet` and `retrieval.encoders.starter`. The cache takes 4 GB. On two cores: half an hour for what is cached, an hour for the
-rest.
+`starter-tower.safetensors`, `starter.safetensors` and `starter.seen`; the hashes of the first two belong into
+`retrieval.encoders.towers.efficientnet` and `retrieval.encoders.starter`. The cache takes 4 GB. On two cores: half an
+hour for what is cached, an hour for the rest.
 
 Two steps: heads on the pretrained towers, then heads and the last blocks of the image tower together. All choices
 (towers, settings, the epoch that is kept) were made on the validation part; the held-out part is only reported.
