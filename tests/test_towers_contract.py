@@ -1,6 +1,5 @@
 """What all `Towers` must do, run for each of them."""
 
-
 import numpy as np
 import pytest
 from PIL import Image

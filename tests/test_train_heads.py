@@ -180,6 +180,14 @@ def test_training_lifts_validation_from_the_base(tmp_path: Path, loss: str) -> N
     assert len(trained.fitted.history) == trained.settings.epochs
 
 
+def test_progress_counts_every_stage(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    train(described(tmp_path, 60), replace(QUICK, epochs=3), on_progress=lambda *one: told.append(one))
+    last = {stage: (done, total) for stage, done, total in told}
+    assert list(last) == ["images", "texts", "epochs"]
+    assert last == {"images": (60, 60), "texts": (9, 9), "epochs": (3, 3)}
+
+
 def test_the_base_is_kept_when_no_epoch_is_better(tmp_path: Path) -> None:
     right = identity_head(4).as_saved()
     back = replace(right, linear=right.linear[:, [2, 0, 1, 3]])
