@@ -257,6 +257,21 @@ def test_what_cannot_be_trained(tmp_path: Path) -> None:
         gather(pictures, Broken(), validation=0.3, cache=None)
 
 
+class Failing(ColourTowers):
+    def image_features(self, pixels: np.ndarray) -> FloatArray:
+        if self.images_encoded:
+            raise RuntimeError("out of memory\nat some place")
+        return super().image_features(pixels)
+
+
+def test_a_tower_that_fails_is_named_and_what_it_gave_is_kept(tmp_path: Path) -> None:
+    pictures = described(tmp_path / "photos", 40)
+    with pytest.raises(EncoderError, match=r"'colour-towers' failed after 32 new pictures: out of memory$") as caught:
+        gather(pictures, Failing(), validation=0.3, cache=tmp_path / "cache")
+    assert "kept" in caught.value.hint
+    assert gathered(pictures, cache=tmp_path / "cache").encoded[0] == 8
+
+
 def test_the_place_is_checked_before_the_work(tmp_path: Path) -> None:
     def refused() -> bytes:
         raise AssertionError("a picture was read")
