@@ -24,7 +24,7 @@ def training() -> None:
 
 @app.command(short_help="Train projection heads on your pictures and texts, the towers frozen.")
 def heads(
-    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="What catalens eval reads; several are joined.")],
+    data: Annotated[list[str], typer.Argument(metavar="DATA", help="What catalens eval reads; several are joined.")],
     base: Annotated[str, typer.Option(metavar="MODEL", help="Model to start from, or a folder of trained heads.")] = (
         "starter"
     ),
@@ -44,12 +44,16 @@ def heads(
     adversarial: Annotated[
         float, typer.Option(metavar="WEIGHT", min=0, max=10, help="Weight of a modality discriminator's gradient.")
     ] = 0.0,
-    epochs: Annotated[int | None, typer.Option(min=1, max=10_000, help="At most this many.")] = None,
-    batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(min=1e-8, max=1, help="The highest, after warming up.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, max=10_000, help="At most this many; otherwise 30.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Pictures a step; otherwise 1,024.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-8, max=1, help="The highest, after warming up; otherwise 0.002.")
+    ] = None,
     validation: Annotated[
         float | None,
-        typer.Option(metavar="SHARE", min=0.01, max=0.9, help="Share of the pictures that is not trained on."),
+        typer.Option(
+            metavar="SHARE", min=0.01, max=0.9, help="Share of the pictures that chooses the epoch; otherwise 0.15."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same heads.")] = 0,
     cache: Annotated[

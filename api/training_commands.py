@@ -168,7 +168,8 @@ def _print_figures(trained: "Trained", facts: Mapping[str, Any]) -> None:
     out.print()
     best, ran = trained.fitted.epoch, len(trained.fitted.history)
     if trained.improved:
-        out.print(Text(f"Epoch {best} of {ran} was the best on validation and is kept."), soft_wrap=True)
+        line = f"Epoch {best} of {ran} had the best success@1 on validation, the mean of both directions, and is kept."
+        out.print(Text(line), soft_wrap=True)
     else:
         best_figure = max(epoch.figure for epoch in trained.fitted.history)
         line = (

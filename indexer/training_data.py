@@ -12,7 +12,6 @@ from retrieval.errors import TrainingError
 from retrieval.evaluation import datasets
 from retrieval.evaluation.datasets.builtin import BUILTIN
 from retrieval.evaluation.datasets.choices import FOR_TRAINING, no_choice
-from retrieval.evaluation.datasets.common import set_name
 from retrieval.images import read_file
 from retrieval.training.data import Described, TrainingData, joined, of_evaluation_set
 
@@ -54,7 +53,7 @@ def read_training_data(
                 spoken |= dict.fromkeys(text.language for text in found.texts if text.language)
                 own += of_evaluation_set(found)
                 notes += [f"{found.name}: {note}" for note in found.notes]
-            # A set that was read once for each language has a name for each.
+            # A set that was read once for each language has a name for each; the one it was given is unique.
             own = joined([Described(name, one.name, one.item, one.read, one.texts) for one in own])
         else:
             no_choice(split=split, language=languages[0] if languages else "", of=name)
@@ -83,9 +82,8 @@ def _catalogue(path: Path, images_dir: Path | None) -> tuple[list[Described], li
     columns = {name for item in items for name in item.attributes}
     colour = next((name for name in COLOURS if name in columns), None)
     kind = next((name for name in TYPES if name in columns), None)
-    name = set_name(path)
     described = [
-        Described(name, str(photo), item.item_id, partial(read_file, photo), texts)
+        Described(str(path), str(photo), item.item_id, partial(read_file, photo), texts)
         for item in items
         if (texts := item_texts(item, colour, kind))
         for photo in item.photos

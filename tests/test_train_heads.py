@@ -180,6 +180,14 @@ def test_training_lifts_validation_from_the_base(tmp_path: Path, loss: str) -> N
     assert len(trained.fitted.history) == trained.settings.epochs
 
 
+def test_progress_counts_every_stage(tmp_path: Path) -> None:
+    told: list[tuple[str, int, int]] = []
+    train(described(tmp_path, 60), replace(QUICK, epochs=3), on_progress=lambda *one: told.append(one))
+    last = {stage: (done, total) for stage, done, total in told}
+    assert list(last) == ["images", "texts", "epochs"]
+    assert last == {"images": (60, 60), "texts": (9, 9), "epochs": (3, 3)}
+
+
 def test_the_base_is_kept_when_no_epoch_is_better(tmp_path: Path) -> None:
     right = identity_head(4).as_saved()
     back = replace(right, linear=right.linear[:, [2, 0, 1, 3]])
@@ -247,6 +255,21 @@ def test_what_cannot_be_trained(tmp_path: Path) -> None:
     assert "--validation" in unjudged.value.hint
     with pytest.raises(EncoderError, match="NaN or infinity"):
         gather(pictures, Broken(), validation=0.3, cache=None)
+
+
+class Failing(ColourTowers):
+    def image_features(self, pixels: np.ndarray) -> FloatArray:
+        if self.images_encoded:
+            raise RuntimeError("out of memory\nat some place")
+        return super().image_features(pixels)
+
+
+def test_a_tower_that_fails_is_named_and_what_it_gave_is_kept(tmp_path: Path) -> None:
+    pictures = described(tmp_path / "photos", 40)
+    with pytest.raises(EncoderError, match=r"'colour-towers' failed after 32 new pictures: out of memory$") as caught:
+        gather(pictures, Failing(), validation=0.3, cache=tmp_path / "cache")
+    assert "kept" in caught.value.hint
+    assert gathered(pictures, cache=tmp_path / "cache").encoded[0] == 8
 
 
 def test_the_place_is_checked_before_the_work(tmp_path: Path) -> None:

@@ -66,8 +66,7 @@ def test_the_whole_way(run: Run, tmp_path: Path) -> None:
     assert "together: 120 pictures, " in lines[1]
     (mean,) = (line.split() for line in lines if line.startswith("mean"))
     assert float(mean[2]) > float(mean[1]) + 0.2
-    assert "was the best on validation and is kept" in lines[-1]
-    assert "Training epochs: 1 of 30" in err
+    assert "had the best success@1 on validation" in lines[-1]
     assert "120 pictures and 174 texts encoded" in err
     assert list((tmp_path / "cache" / "catalens" / "features").rglob("*.safetensors"))
 
@@ -248,6 +247,19 @@ main()
     assert not [path for path in tmp_path.iterdir() if "mine" in path.name]
     assert list((tmp_path / "kept").rglob("*.safetensors"))
     assert not list((tmp_path / "kept").rglob("*.part"))
+
+
+def test_the_help_names_the_real_defaults(run: Run) -> None:
+    from retrieval.training.train_heads import SETTINGS, VALIDATION
+
+    said = " ".join(run("train", "heads", "--help")[1].split())
+    for option, value in {
+        "--epochs": SETTINGS.epochs,
+        "--batch": f"{SETTINGS.batch:,}",
+        "--learning-rate": SETTINGS.learning_rate,
+        "--validation": VALIDATION,
+    }.items():
+        assert f"otherwise {value}." in said.partition(option)[2].partition("--")[0], option
 
 
 # --- fingerprints --------------------------------------------------------------------------------------------

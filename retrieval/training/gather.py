@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from retrieval.ahead import ahead
 from retrieval.encoders.base import FloatArray
 from retrieval.encoders.towers.base import Towers
-from retrieval.errors import ImageError, TrainingError
+from retrieval.errors import CatalensError, EncoderError, ImageError, TrainingError
 from retrieval.images import MAX_PIXELS, decode
 from retrieval.training.data import Described
 from retrieval.training.features import FeatureCache, cached_features
@@ -70,7 +70,7 @@ def gather(
     seen: pictures that the base was trained on, as `read_seen` gives them. They train again, and the share is taken
     from the others, as far as there are enough; unless there are no others.
 
-    Raises TrainingError if no picture can be read, EncoderError for features that are NaN or infinite, StorageError.
+    Raises TrainingError if no picture can be read, EncoderError if a tower fails or gives NaN, StorageError.
     """
     digests, unreadable, kept = _pictures(described, towers, cache, on_progress, max_pixels)
     known = {digest for digest in digests if digest and bytes.fromhex(digest[:16]) in seen}
@@ -112,8 +112,10 @@ def gather(
 
     def encode(batch: Sequence[str]) -> FloatArray:
         nonlocal encoded
+        with _explained(towers, "texts", encoded):
+            features = towers.text_features(batch)
         encoded += len(batch)
-        return towers.text_features(batch)
+        return features
 
     text_features = cached_features(
         list(numbers),
@@ -169,7 +171,9 @@ def _pictures(
 
     def encode() -> None:
         if waiting:
-            kept.add(list(waiting), towers.image_features(np.stack(list(waiting.values()))))
+            with _explained(towers, "pictures", kept.added):
+                features = towers.image_features(np.stack(list(waiting.values())))
+            kept.add(list(waiting), features)
             waiting.clear()
 
     with (
@@ -190,3 +194,18 @@ def _pictures(
                 on_progress("images", len(digests), len(described))
         encode()
     return digests, unreadable, kept
+
+
+@contextmanager
+def _explained(towers: Towers, what: str, done: int) -> Iterator[None]:
+    """Whatever a tower raises becomes an EncoderError that says how far it got."""
+    try:
+        yield
+    except CatalensError:
+        raise
+    except Exception as error:  # torch and its like raise what they like
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise EncoderError(
+            f"the model '{towers.name}' failed after {done:,} new {what}: {reason}",
+            hint="the features computed so far are kept: run the same command again to go on from there",
+        ) from error
