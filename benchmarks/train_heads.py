@@ -8,24 +8,22 @@ features, and once with each loss. Queries on the held-out file are titles, and 
 """
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import describe
+from benchmarks.held_out import Files, split
 from indexer.evaluation_sets import open_evaluation_set
 from retrieval.encoders import load_encoder
 from retrieval.evaluation.compare import compare
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.types import Evaluation
-from retrieval.training.splits import part_of
 
 COMMAND = "from api.cli import main; main()"
 MEASURES = ("success@1", "success@10")
@@ -37,16 +35,6 @@ VARIANTS: Mapping[str, Sequence[str]] = {
 }
 
 
-@dataclass(frozen=True)
-class Files:
-    """train, test: the two catalogues. asked: queries on the second. images: where photo paths start."""
-
-    train: Path
-    test: Path
-    asked: Path
-    images: Path
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
@@ -55,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        files = split(arguments.data / "ikea" / "products.csv", folder)
+        files = split(arguments.data, "ikea", folder)
         base = judged(arguments.base, files)
         for number, (name, flags) in enumerate(VARIANTS.items()):
             runs = [train(files, arguments.base, folder, flags) for _ in range(1 if number else 2)]
@@ -75,30 +63,6 @@ def main() -> None:
             if arguments.out:
                 with arguments.out.open("a") as out:
                     out.write(json.dumps(line) + "\n")
-
-
-def split(catalogue: Path, folder: Path) -> Files:
-    """The catalogue as two files, and a file of queries for the second."""
-    files = Files(folder / "ikea-train.csv", folder / "ikea-test.csv", folder / "asked.csv", catalogue.parent)
-    with catalogue.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    held_out = [part_of("ikea", row["id"], held_out=0.2, validation=0) == "held_out" for row in rows]
-    write(files.train, [row for row, held in zip(rows, held_out, strict=True) if not held])
-    test = [row for row, held in zip(rows, held_out, strict=True) if held]
-    write(files.test, test)
-    asked = [
-        {"query": f"{row['type']}, {row['color']}, {row['description']}", "item_id": row["id"]}  # as people list it
-        for row in test
-    ]
-    write(files.asked, asked)
-    return files
-
-
-def write(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def train(files: Files, base: str, folder: Path, flags: Sequence[str]) -> dict[str, Any]:
