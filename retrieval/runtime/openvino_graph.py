@@ -1,5 +1,6 @@
 """Graphs on OpenVINO: the only module that imports it. Import is lazy, and reports nothing to anybody."""
 
+import logging
 import platform
 import sys
 import threading
@@ -68,6 +69,8 @@ def convert(source: GraphSource, path: Path) -> None:
         torch.zeros([_example(size, at) for at, size in enumerate(given.shape)], dtype=getattr(torch, given.dtype))
         for given in source.inputs
     )
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # tracing is deprecated in torch, and talks about constants
@@ -83,6 +86,9 @@ def convert(source: GraphSource, path: Path) -> None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         reason = next((line for line in lines if "No conversion rule" in line or "not supported" in line), lines[0])
         raise ExportError(f"OpenVINO cannot take its graph: {reason}", hint="use --runtime torch") from error
+    finally:  # the converter takes logging over for the whole process, and hides every warning from then on
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def _example(size: int | None, at: int) -> int:
