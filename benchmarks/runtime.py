@@ -3,7 +3,7 @@
     python -m benchmarks.runtime [MODEL ...] [--photos FOLDER] [--out benchmarks/results/runtime.jsonl]
 
 A MODEL is a name that `load_encoder` takes, or `ViT-B-32/random`: that architecture with random weights, which cost
-the same to run, written to a folder. Exports go to a cache of their own. Both runtimes stand side by side in one process
+the same to run, written to a folder. Exports go to a cache of their own. Both runtimes stand side by side in a process
 and take turns, so that a busy machine is busy for both; figures are medians, and the ratio is the median of ratios of
 turns. Then a collection is made, and `catalens search` runs in new processes, in turns too. Wall time depends on what
 else the machine does; CPU seconds hardly.
@@ -65,7 +65,7 @@ def measure(model: str, folder: Path, photos: Path | None) -> dict[str, object]:
     seconds = time.perf_counter() - started
     exported = load_encoder(name, runtime="openvino")
     size = sum((done.export.folder / file).stat().st_size for file in done.export.manifest["files"])
-    pictures = some_photos(photos, torchs, folder)
+    pictures = some_photos(photos, folder)
     pixels = np.stack([torchs.preprocess(decode_file(path, target=torchs.image_size).image) for path in pictures])
     texts = bank.sentences()
     equal = {
@@ -85,7 +85,7 @@ def measure(model: str, folder: Path, photos: Path | None) -> dict[str, object]:
         "texts_per_second": {
             f"batch_{rows}": paired(torchs.encode_texts, exported.encode_texts, texts[:rows], rows) for rows in TURNS
         },
-        "first_search": first_search(name, pictures, folder, torchs),
+        "first_search": first_search(pictures, folder, torchs),
         "load": round(os.getloadavg()[0], 1),
     }
 
@@ -105,7 +105,7 @@ def random_model(architecture: str, folder: Path) -> str:
     return str(folder)
 
 
-def some_photos(photos: Path | None, encoder: DualEncoder, folder: Path) -> list[Path]:
+def some_photos(photos: Path | None, folder: Path) -> list[Path]:
     """64 files spread over a folder, or the bank's pictures as files."""
     if photos is not None:
         found = sorted(path for path in photos.rglob("*") if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
@@ -132,7 +132,7 @@ def paired(torchs: Callable[[Any], Any], exported: Callable[[Any], Any], given: 
     return {**speeds, "times_as_fast": round(median(ratios), 2)}
 
 
-def first_search(name: str, pictures: list[Path], folder: Path, encoder: DualEncoder) -> dict[str, object]:
+def first_search(pictures: list[Path], folder: Path, encoder: DualEncoder) -> dict[str, object]:
     """`catalens search red shoes` in a new process: wall and CPU seconds and peak memory, medians of seven turns."""
     shop = folder / "photos"
     shop.mkdir()
