@@ -24,6 +24,7 @@ OWNERS = {
     "faiss": "retrieval/index/faiss_index.py",
     "open_clip": "retrieval/encoders/openclip.py",
     "openvino": "retrieval/runtime/openvino_graph.py",
+    "nncf": "retrieval/runtime/openvino_graph.py",
     "onnxruntime": None,
     "sqlalchemy.create_engine": "retrieval/catalogue/engine.py",
     "sqlalchemy.engine_from_config": "retrieval/catalogue/engine.py",

@@ -5,7 +5,7 @@ import platform
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,28 @@ def halve(path: Path) -> None:
     del model
     aside.with_suffix(".bin").replace(path.with_suffix(".bin"))
     aside.replace(path)
+
+
+def quantise(path: Path, out: Path, rows: Sequence[tuple[npt.NDArray[Any], ...]]) -> None:
+    """Write a graph with weights and activations in int8, whose ranges are those met on `rows`.
+
+    rows: for each, the graph's inputs with one row.
+
+    Raises ExportError without the package nncf, or if it cannot take the graph.
+    """
+    openvino = _openvino()
+    try:
+        import nncf
+    except ImportError as error:
+        raise ExportError("int8 needs the package nncf", hint="pip install 'catalens[int8]'") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = nncf.quantize(_device().read_model(path), nncf.Dataset(rows, list), subset_size=len(rows))
+        openvino.save_model(model, out, compress_to_fp16=False)
+    except Exception as error:  # as above: another library, which raises what it likes
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ExportError(f"the graph cannot be made int8: {reason}", hint="export without --int8") from error
 
 
 class OpenVinoGraph:
