@@ -21,12 +21,19 @@ def export(
     images: Annotated[
         Path | None, typer.Option(help="Folder of photos of yours to compare on too, up to 200 of them.")
     ] = None,
+    int8: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATASET", help="Try int8 too, judged on this labelled set, as catalens eval reads it. Needs nncf."
+        ),
+    ] = None,
+    split: Annotated[str, typer.Option(help="Split of that set, such as val.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Export an encoder to OpenVINO, once: faster, and a search starts without PyTorch. Refused if vectors differ."""
     from api import export_commands as commands
 
-    commands.export(model, images, as_json=json)
+    commands.export(model, images, int8, split, as_json=json)
 
 
 def register(main: typer.Typer) -> None:

@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-PACKAGES = ("faiss-cpu", "numpy", "open_clip_torch", "pillow", "SQLAlchemy", "torch")
+PACKAGES = ("faiss-cpu", "numpy", "open_clip_torch", "openvino", "pillow", "SQLAlchemy", "torch")
 
 
 def describe() -> dict[str, object]:

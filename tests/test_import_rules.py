@@ -25,6 +25,7 @@ OWNERS = {
     "open_clip": "retrieval/encoders/openclip.py",
     "openvino": "retrieval/runtime/openvino_graph.py",
     "matplotlib": "retrieval/training/curve.py",
+    "nncf": "retrieval/runtime/openvino_graph.py",
     "onnxruntime": None,
     "sqlalchemy.create_engine": "retrieval/catalogue/engine.py",
     "sqlalchemy.engine_from_config": "retrieval/catalogue/engine.py",

@@ -1,10 +1,11 @@
 """Graphs on OpenVINO: the only module that imports it. Import is lazy, and reports nothing to anybody."""
 
+import logging
 import platform
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def convert(source: GraphSource, path: Path) -> None:
         torch.zeros([_example(size, at) for at, size in enumerate(given.shape)], dtype=getattr(torch, given.dtype))
         for given in source.inputs
     )
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
     try:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # tracing is deprecated in torch, and talks about constants
@@ -83,6 +86,9 @@ def convert(source: GraphSource, path: Path) -> None:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         reason = next((line for line in lines if "No conversion rule" in line or "not supported" in line), lines[0])
         raise ExportError(f"OpenVINO cannot take its graph: {reason}", hint="use --runtime torch") from error
+    finally:  # the converter takes logging over for the whole process, and hides every warning from then on
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def _example(size: int | None, at: int) -> int:
@@ -99,6 +105,28 @@ def halve(path: Path) -> None:
     del model
     aside.with_suffix(".bin").replace(path.with_suffix(".bin"))
     aside.replace(path)
+
+
+def quantise(path: Path, out: Path, rows: Sequence[tuple[npt.NDArray[Any], ...]]) -> None:
+    """Write a graph with weights and activations in int8, whose ranges are those met on `rows`.
+
+    rows: for each, the graph's inputs with one row.
+
+    Raises ExportError without the package nncf, or if it cannot take the graph.
+    """
+    openvino = _openvino()
+    try:
+        import nncf
+    except ImportError as error:
+        raise ExportError("int8 needs the package nncf", hint="pip install 'catalens[int8]'") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = nncf.quantize(_device().read_model(path), nncf.Dataset(rows, list), subset_size=len(rows))
+        openvino.save_model(model, out, compress_to_fp16=False)
+    except Exception as error:  # as above: another library, which raises what it likes
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ExportError(f"the graph cannot be made int8: {reason}", hint="export without --int8") from error
 
 
 class OpenVinoGraph:
