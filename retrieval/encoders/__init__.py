@@ -1,5 +1,6 @@
 """Encoders: towers that put pictures and texts into one space. Importing this package imports no tower."""
 
+from retrieval import settings
 from retrieval.encoders.base import DualEncoder
 
 STARTER = "starter"
@@ -15,6 +16,7 @@ def load_encoder(name: str) -> DualEncoder:
     Raises UnknownModel (no such name), WeightsUnavailable (not on this machine and not to be fetched) or another
     EncoderError (broken files, pickled weights, a missing package).
     """
+    settings.share_cores()
     if name == STARTER:
         from retrieval.encoders.starter import load_starter
 
