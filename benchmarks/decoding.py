@@ -1,11 +1,12 @@
 """Does decoding keep up with the encoder? Photos per second from JPEG files to stored vectors, against encoding alone.
 
     python -m benchmarks.decoding [--model NAME ...] [--runtime torch] [--data FOLDER] [--photos 256] [--rounds 3]
-                                  [--out benchmarks/results/decoding.jsonl]
+                                  [--torch-threads N ...] [--no-decoder] [--out benchmarks/results/decoding.jsonl]
 
 Photos of 1,600 px at JPEG quality 90 are made in a temporary folder from the real ones below FOLDER, or from patterns
 where it is not given. A round is: the encoder alone on ready pixels, then `index_sources` from files into a fresh
-collection with the same encoder; loading the model is in neither. `ratio` is the median over rounds of the second to
+collection with the same encoder; loading the model is in neither. The catalogue has no titles, since encoding texts is
+not decoding's affair; `title_core_ms` tells what a title adds. `ratio` is the median over rounds of the second to
 the first. Where both need the same cores it cannot exceed `bound`: core time of encoding / core time of encoding,
 decoding and hashing. `ViT-B-32-random` is that architecture with random weights.
 
@@ -56,11 +57,13 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--torch-threads", type=int, action="append", help="default: as torch chooses")
+    parser.add_argument("--no-decoder", action="store_true", help="leave out the figures of decoding alone")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         photos = make_photos(Path(scratch) / "photos", arguments.photos, arguments.data)
-        tell(arguments.out, {"part": "decoder", **decoder(photos)})
+        if not arguments.no_decoder:
+            tell(arguments.out, {"part": "decoder", **decoder(photos)})
         for model in arguments.model or ["starter", RANDOM]:
             encoder = load(model, arguments.runtime, Path(scratch))
             pixels = np.stack([prepare(path, encoder.image_size) for path in photos])
@@ -209,6 +212,11 @@ def end_to_end(
     """The encoder alone and a whole index run in turn; rates in photos per second."""
     encoder.encode_images(pixels[:BATCH])
     encoder.encode_texts(["to load the text tower"])
+    few = make_photos(scratch / f"few-{time.monotonic_ns()}", 2, None)
+    index_sources(scratch / few[0].parent.name / "collection", [open_source(few[0].parent)], encoder)  # imports
+    catalogue = photos.parent / "catalogue.csv"
+    names = [path.name for path in sorted(photos.iterdir())]
+    catalogue.write_text("id,image\n" + "".join(f"{name},{photos.name}/{name}\n" for name in names))
     alone, whole, encode_ms, whole_ms = [], [], [], []
     for number in range(rounds):
         started, core = time.perf_counter(), time.process_time()
@@ -218,14 +226,18 @@ def end_to_end(
         encode_ms.append((time.process_time() - core) / len(pixels) * 1e3)
         collection = scratch / f"collection-{number}-{time.monotonic_ns()}"
         core = time.process_time()
-        summary = index_sources(collection, [open_source(photos)], encoder)
+        summary = index_sources(collection, [open_source(catalogue)], encoder)
         whole_ms.append((time.process_time() - core) / len(pixels) * 1e3)
-        if summary.embedded != len(pixels):
-            raise SystemExit(f"{summary.embedded} of {len(pixels)} photos were indexed")
+        if summary.embedded != len(pixels) or summary.embedded_texts:
+            raise SystemExit(
+                f"{summary.embedded} of {len(pixels)} photos and {summary.embedded_texts} texts were indexed"
+            )
         whole.append(len(pixels) / summary.seconds)
     few = sorted(photos.iterdir())[:64]
     decode_ms = min(core_ms(lambda: [_decode(path, encoder) for path in few], len(few)) for _ in range(3))
+    titles = [f"a title of some words {number}" for number in range(BATCH)]
     return {
+        "title_core_ms": round(core_ms(lambda: encoder.encode_texts(titles), BATCH), 2),
         "encoder_alone_per_s": round(statistics.median(alone), 1),
         "end_to_end_per_s": round(statistics.median(whole), 1),
         "ratio": round(statistics.median(e / a for e, a in zip(whole, alone, strict=True)), 3),

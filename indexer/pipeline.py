@@ -60,6 +60,7 @@ def index_sources(
     """
     started = perf_counter()
     tell: OnProgress = on_progress or (lambda _: None)
+    # Threads, not processes: Pillow releases the interpreter's lock. Pixels of processes would have to be sent over.
     with open_writer(folder, encoder.spec) as writer, ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         run = _Run(
             writer=writer,
