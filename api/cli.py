@@ -141,7 +141,9 @@ def main() -> None:
     """Entry point: 0 for success, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
     from api.streams import guard_stdout
     from retrieval.errors import CatalensError, QueryError
+    from retrieval.settings import share_cores
 
+    share_cores()
     try:
         guard_stdout()
         try:

@@ -40,6 +40,24 @@ def test_waiting_threads_sleep() -> None:
     assert "PASSIVE" in policy()
 
 
+def test_a_command_settles_it_before_numpy_is_loaded() -> None:
+    script = (
+        "import os, sys\n"
+        "for name in ('OMP_WAIT_POLICY', 'OPENBLAS_NUM_THREADS'): os.environ.pop(name, None)\n"
+        "class Watch:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'numpy': seen.append(os.environ.get('OPENBLAS_NUM_THREADS'))\n"
+        "seen = []\n"
+        "sys.meta_path.insert(0, Watch())\n"
+        "from api.cli import main\n"
+        "sys.argv = ['catalens', 'search', '--collection', '/nowhere', 'red']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "assert seen == ['1'], seen\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[1], timeout=120)
+
+
 def test_who_states_a_policy_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     share_cores()
