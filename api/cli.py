@@ -115,11 +115,14 @@ def status(collection: CollectionOption = DEFAULT_COLLECTION, json: JsonOption =
 
 
 @app.command(short_help="List the encoders and what each is good for.")
-def models(json: JsonOption = False) -> None:
-    """List the encoders: what each is good for, and whether its weights are on this machine."""
+def models(
+    name: Annotated[str | None, typer.Argument(help="One model, to see everything that is known about it.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the encoders: size, languages, speed, published quality, and whether their weights are on this machine."""
     from api import commands
 
-    commands.models(as_json=json)
+    commands.models(name, as_json=json)
 
 
 @app.command(short_help="The whole thing on a real catalogue of 54 products.")
@@ -143,7 +146,9 @@ def main() -> None:
     """Entry point: 0 for success, 1 for an error, 2 for wrong usage, 130 for Ctrl-C."""
     from api.streams import guard_stdout
     from retrieval.errors import CatalensError, QueryError
+    from retrieval.settings import share_cores
 
+    share_cores()
     try:
         guard_stdout()
         try:

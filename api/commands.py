@@ -143,24 +143,20 @@ def forget(source: Path, collection: Path) -> None:
     err.print(f"catalens forget: removed={removed}")
 
 
-def models(*, as_json: bool) -> None:
-    """Print the model registry."""
+def models(name: str | None = None, *, as_json: bool) -> None:
+    """Print the model registry, or one model of it."""
+    from api.models_table import list_models, show_model, tab_separated
     from retrieval.encoders import registry
 
-    known = registry.models()
+    known = (registry.model(name),) if name else registry.models()
     if as_json:
         _print_json({"models": [asdict(model) for model in known]})
-        return
-    rows = [(m.name, str(m.dimension or "?"), "yes" if m.available else "no", m.good_for) for m in known]
-    if not out.is_terminal:
-        sys.stdout.writelines("\t".join(row) + "\n" for row in rows)
-        return
-    table = Table(box=None, pad_edge=False)
-    for heading in ("model", "dim", "here", "good for"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    out.print(table)
+    elif name:
+        show_model(out, known[0])
+    elif out.is_terminal:
+        list_models(out, known)
+    else:
+        sys.stdout.writelines(tab_separated(model) + "\n" for model in known)
 
 
 def demo(folder: Path) -> None:

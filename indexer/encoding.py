@@ -12,7 +12,6 @@ from indexer.plan import ItemPlan, PhotoPlan
 from retrieval.catalogue.queries import STORED_DTYPE
 from retrieval.encoders.base import DualEncoder, FloatArray
 
-BATCH = 32  # photos encoded at once, and about as many stored in one transaction
 RECENT = (
     2_048  # results kept for later photos of the same bytes: 3 MB, and more than are planned before they are stored
 )
@@ -54,10 +53,11 @@ class Working:
 
 
 class EncodeQueue:
-    """Photos between the decoder and the encoder."""
+    """Photos between the decoder and the encoder. at_once: how many are encoded together."""
 
-    def __init__(self, encoder: DualEncoder) -> None:
+    def __init__(self, encoder: DualEncoder, at_once: int) -> None:
         self._encoder = encoder
+        self._at_once = at_once
         self._waiting: list[tuple[str, Decoded]] = []
         self._expecting: dict[str, list[tuple[Working, str]]] = {}
         self._recent: OrderedDict[str, EncodedPhoto | str] = OrderedDict()
@@ -65,7 +65,7 @@ class EncodeQueue:
     @property
     def full(self) -> bool:
         """Is there a batch to encode?"""
-        return len(self._waiting) >= BATCH
+        return len(self._waiting) >= self._at_once
 
     def expect(self, item: Working, photo: PhotoPlan) -> bool:
         """Announce a photo of an item. True if it must be decoded, False if its bytes are known or on their way."""

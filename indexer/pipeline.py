@@ -13,8 +13,9 @@ import numpy as np
 
 from indexer.changes import FinishedItem
 from indexer.compaction import compact
-from indexer.encoding import BATCH, Decoded, EncodeQueue, Working, as_stored
+from indexer.encoding import Decoded, EncodeQueue, Working, as_stored
 from indexer.known import known_contents, known_files, known_items
+from indexer.memory import Limits, free_memory, limits
 from indexer.observe import observe
 from indexer.plan import Action, ItemPlan, Outcome, PhotoPlan, Planner
 from indexer.sources.base import Rejected, Source, SourceItem
@@ -29,7 +30,7 @@ from retrieval.images import MAX_PIXELS, decode_file
 from retrieval.index.ladder import EXACT_ROWS
 
 CHUNK = 256  # items planned at once: five queries a chunk
-WINDOW = 3 * BATCH  # photos decoded ahead: 15 MB at 224 pixels, and the encoder never waits for one slow file
+BYTES_PER_PIXEL = 3  # encoders take 8-bit RGB
 UNSTORED = 512  # finished items that need no encoding wait for company at most this long
 # Photos stored between two looks at the index in a long run: a reader of an unfinished collection never has more than
 # these to search one by one. A rebuild at 100,000 rows takes seconds, encoding 8,192 photos minutes.
@@ -59,6 +60,7 @@ def index_sources(
     """
     started = perf_counter()
     tell: OnProgress = on_progress or (lambda _: None)
+    # Threads, not processes: Pillow releases the interpreter's lock. Pixels of processes would have to be sent over.
     with open_writer(folder, encoder.spec) as writer, ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         run = _Run(
             writer=writer,
@@ -69,6 +71,7 @@ def index_sources(
             max_pixels=max_pixels,
             retry_failed=retry_failed or max_pixels > MAX_PIXELS,
             exact_rows=exact_rows,
+            limits=limits(encoder.image_size**2 * BYTES_PER_PIXEL, free_memory()),
         )
         folders = []
         for source in sources:
@@ -98,6 +101,7 @@ class _Run:
     max_pixels: int
     retry_failed: bool
     exact_rows: int
+    limits: Limits
     earlier: dict[int, str] = field(default_factory=dict)
     summary: Summary = field(default_factory=Summary)
     stored_since_compaction: int = 0
@@ -127,12 +131,12 @@ class _SourceRun:
         self._planner = Planner(self.row.id, self.row.kind, os.path.exists, run.earlier)
         self._rejected: list[Rejected] = []
         self._working: list[Working] = []
-        self._queue = EncodeQueue(run.encoder)
+        self._queue = EncodeQueue(run.encoder, run.limits.at_once)
 
     def run(self) -> None:
         """Index what the source names."""
         # Closed at once when the run is stopped: Ctrl-C must not wait for a window of photos that nobody wants now.
-        with closing(ahead(self._tasks(), self._decode, self._run.pool, WINDOW)) as photos:
+        with closing(ahead(self._tasks(), self._decode, self._run.pool, self._run.limits.ahead)) as photos:
             for (item, photo), decoded in photos:
                 self._take(item, photo, decoded)
         self._encode()

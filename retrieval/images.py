@@ -23,6 +23,14 @@ SUFFIXES: frozenset[str] = frozenset(
 )
 """File name endings, in lower case, that a folder scan takes as photos. Decoding looks at the bytes only."""
 
+# How much larger than the encoder's picture a JPEG stays when it is unpacked at 1/2, 1/4 or 1/8. Unpacking and resizing
+# 54 product photos of 1,600 px to 224 takes 13.4 ms of a core in full, 4.9 at a margin of 2 and 2.6 at 1.15. The price
+# is an error of 0.7 of 255 instead of 0.4, and a cosine of the starter's embedding to that of the full picture of .997
+# instead of .999: less than Lanczos for bicubic (.997) or cutting 7 px off two edges (.989) would change. Flickr8k
+# success@1 is 15.1 % at 1/4 and 15.4 % in full, success@10 52.2 and 53.0 % (and 15.5, 53.1 against 15.4, 52.9 where the
+# photos are a fifth smaller): noise. Below 1.1 the error grows.
+DRAFT_MARGIN = 1.15
+
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 256 * 2**20
 
@@ -103,7 +111,7 @@ def decode(data: bytes, *, target: int | None = None, max_pixels: int = MAX_PIXE
     """One picture out of a file's bytes: of an animation the first frame, of several pages the first.
 
     target: side in pixels of what the encoder needs. A JPEG is then unpacked at 1/2, 1/4 or 1/8 as long as
-        its shorter side stays at least twice that: 1.7 times faster for 4 megapixels at target 224.
+        its shorter side stays at least 1.15 times that (`DRAFT_MARGIN`).
     max_pixels: cap on width × height, checked before any pixel is unpacked.
 
     Raises ImageError, whatever the bytes are. Thread-safe.
@@ -187,18 +195,35 @@ def _mega(pixels: int) -> str:
 def _unpack(file: Image.Image, target: int | None, max_pixels: int) -> Picture:
     _check_size(file.size, max_pixels)
     width, height = file.size
+    drafted = None
     if target and file.format in ("JPEG", "MPO"):
-        file.draft(None, (2 * target, 2 * target))
+        side = math.ceil(DRAFT_MARGIN * target)
+        drafted = file.draft(None, (side, side))
     file.load()
+    image = upright(file, keep=_whole_part(drafted[1]) if drafted else None)
     if _orientation(file) in _SIDEWAYS:
         width, height = height, width
-    return Picture(image=upright(file), width=width, height=height)
+    return Picture(image=image, width=width, height=height)
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """A loaded picture of any mode as RGB, turned as its EXIF says, alpha laid on white."""
+def _whole_part(box: tuple[float, float, float, float]) -> tuple[int, int]:
+    """The size of a shrunk JPEG without a last column or row of which less than half is picture.
+
+    box: where the picture ends, in fractions of a pixel. What lies beyond is the encoder's filling; resized with the
+    rest it shifts the whole picture: 3.0 of 255 at 1/4 with one pixel over, 1.3 without it.
+    """
+    return max(1, round(box[2])), max(1, round(box[3]))
+
+
+def upright(image: Image.Image, *, keep: tuple[int, int] | None = None) -> Image.Image:
+    """A loaded picture of any mode as RGB, turned as its EXIF says, alpha laid on white.
+
+    keep: width and height, before turning, of the part at the upper left that counts.
+    """
     orientation = _orientation(image)
     rgb = _rgb(image)
+    if keep and keep != rgb.size:
+        rgb = rgb.crop((0, 0, *keep))
     if orientation in _UPRIGHT:
         rgb = rgb.transpose(_UPRIGHT[orientation])
     rgb.info = {}  # the orientation and colour key the file stated no longer hold

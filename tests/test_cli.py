@@ -262,6 +262,34 @@ class TestJson:
         assert names == [model.name for model in registry.models()]
         assert names[0] == "starter"
 
+    def test_one_model_in_full(self, run: Run) -> None:
+        code, out, err = run("models", "ViT-B-32/laion2b_s34b_b79k")
+        assert (code, err) == (0, "")
+        assert [line.split() for line in out.splitlines() if line.startswith("coco text")] == [
+            ["coco", "text", "to", "image", "39.34"]
+        ]
+        said = json.loads(run("models", "ViT-B-32/laion2b_s34b_b79k", "--json")[1])["models"]
+        assert [model["published"]["source"] for model in said] == ["open_clip, docs/openclip_retrieval_results.csv"]
+        code, _, err = run("models", "ViT-B-32/laion2b")
+        assert code == 1
+        assert "did you mean ViT-B-32/laion2b_s34b_b79k?" in err
+
+    def test_models_piped_have_a_line_each(self, run: Run) -> None:
+        rows = [line.split("\t") for line in run("models")[1].splitlines()]
+        assert [row[0] for row in rows] == [model.name for model in registry.models()]
+        assert {len(row) for row in rows} == {9}
+
+    def test_models_fit_into_80_columns(self) -> None:
+        from api.models_table import list_models
+
+        written = io.StringIO()
+        list_models(Console(file=written, width=80, force_terminal=False), registry.models())
+        lines = written.getvalue().splitlines()
+        assert max(len(line.rstrip()) for line in lines) <= 80
+        assert "…" not in written.getvalue(), "nothing was cut off"
+        joined = "".join(line[:27].strip() for line in lines)
+        assert all(model.name in joined for model in registry.models())
+
 
 class TestStreams:
     def test_index_says_everything_on_stderr(self, run: Run, photos: Path) -> None:

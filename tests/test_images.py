@@ -108,16 +108,41 @@ def test_an_mpo_gives_its_first_picture() -> None:
 
 @pytest.mark.parametrize(
     ("side", "target", "expected"),
-    [(1024, 64, 128), (1000, 64, 250), (255, 64, 255), (64, 64, 64), (4096, 64, 512)],
+    [(1024, 64, 128), (592, 64, 74), (591, 64, 148), (148, 64, 74), (147, 64, 147), (64, 64, 64), (4096, 64, 512)],
 )
-def test_a_jpeg_shrinks_to_no_less_than_twice_the_target(side: int, target: int, expected: int) -> None:
+def test_a_jpeg_shrinks_to_no_less_than_the_target_and_a_margin(side: int, target: int, expected: int) -> None:
     picture = decode(saved(Image.new("RGB", (side, side)), "JPEG"), target=target)
     assert picture.image.size == (expected, expected)
     assert (picture.width, picture.height) == (side, side)
 
 
 def test_the_shorter_side_decides_how_far_a_jpeg_shrinks() -> None:
-    assert decode(saved(Image.new("RGB", (4000, 300)), "JPEG"), target=64).image.size == (2000, 150)
+    assert decode(saved(Image.new("RGB", (4000, 300)), "JPEG"), target=64).image.size == (1000, 75)
+
+
+@pytest.mark.parametrize("over", range(8))
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_shrunk_jpeg_keeps_no_column_or_row_that_is_mostly_filling(over: int, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = saved(Image.new("RGB", (640 + over, 640)), "JPEG", exif=exif.tobytes())
+    picture = decode(data, target=64)
+    size, original = (80 + round(over / 8), 80), (640 + over, 640)
+    assert picture.image.size == (size if orientation == 1 else size[::-1])
+    assert (picture.width, picture.height) == (original if orientation == 1 else original[::-1])
+
+
+@pytest.mark.parametrize("over", [0, 1, 3, 5])
+def test_a_shrunk_jpeg_looks_like_the_whole_one(over: int) -> None:
+    """Within 2 of 255 after resizing; with their filling those of 1 or 5 pixels over differ by more than 4."""
+    y, x = np.mgrid[0 : 896 + over, 0 : 896 + over]
+    waves = np.stack([np.sin(x / 30), np.sin(y / 30), np.sin((x + y) / 42)], axis=-1)
+    data = saved(Image.fromarray((127 + 120 * waves).astype(np.uint8)), "JPEG", quality=90)
+    small, whole = (
+        np.asarray(decode(data, target=target).image.resize((190, 190), Image.Resampling.BICUBIC), dtype=np.int16)
+        for target in (190, None)
+    )
+    assert np.abs(small - whole).mean() < 2
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])

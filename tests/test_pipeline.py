@@ -17,9 +17,11 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from indexer import pipeline
+from indexer import memory, pipeline
 from indexer.compaction import compact
-from indexer.pipeline import BATCH, WINDOW, index_sources
+from indexer.memory import MOST_AHEAD as WINDOW
+from indexer.memory import MOST_AT_ONCE as BATCH
+from indexer.pipeline import index_sources
 from indexer.sources import Rejected, Source, SourceItem, open_source
 from indexer.state import MAX_ATTEMPTS
 from indexer.summary import Progress, Summary
@@ -592,6 +594,42 @@ class TestDecodingAhead:
         assert encoder.images_encoded == 10 * BATCH
         assert encoder.most <= WINDOW + BATCH
         assert encoder.alive == 0
+
+    def test_with_little_memory_fewer_photos_are_held_and_encoded_together(
+        self, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lock = threading.Lock()
+        photo_bytes = 3 * ColourEncoder.image_size**2
+
+        class Counting(ColourEncoder):
+            alive = most = largest = 0
+
+            def preprocess(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+                pixels = super().preprocess(image).copy()
+                with lock:
+                    self.alive += 1
+                    self.most = max(self.most, self.alive)
+                weakref.finalize(pixels, self.died)
+                return pixels
+
+            def died(self) -> None:
+                with lock:
+                    self.alive -= 1
+
+            def encode_images(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+                self.largest = max(self.largest, len(pixels))
+                time.sleep(0.02)
+                return super().encode_images(pixels)
+
+        for i in range(2 * BATCH):
+            paint(shop.photos / f"{i:03}.png", "red", i)
+        free = 4 * 5 * photo_bytes * memory.ACTIVATIONS
+        monkeypatch.setattr(pipeline, "free_memory", lambda: free)
+        monkeypatch.setattr(memory, "SHARE_OF_WAITING", 7.5 * photo_bytes / free)
+        encoder = Counting()
+        assert shop.index(encoder=encoder)["embedded"] == 2 * BATCH
+        assert encoder.largest == 5
+        assert encoder.most <= 7 + 5
 
 
 def test_progress_reaches_its_total_and_never_falls(folder: Shop) -> None:

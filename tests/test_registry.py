@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from retrieval.encoders import load_encoder
-from retrieval.encoders.registry import ModelInfo, models
+from retrieval.encoders.registry import ModelInfo, model, models
+from retrieval.errors import UnknownModel
 
 OPEN_CLIP = [info for info in models() if info.name != "starter"]
 
@@ -20,13 +21,59 @@ def test_starter_comes_first_and_is_always_there() -> None:
 
 def test_names_are_unique_and_every_fact_has_its_type() -> None:
     listed = models()
-    assert len({info.name for info in listed}) == len(listed) >= 10
+    assert len({info.name for info in listed}) == len(listed) >= 25
     types = {field.name: field.type for field in dataclasses.fields(ModelInfo)}
     for info in listed:
         for name, kind in types.items():
             assert isinstance(getattr(info, name), kind), f"{info.name}: {name}"
         assert info.good_for
-        assert info.licence in {"MIT", "Apache-2.0"}
+        assert info.licence in {"MIT", "Apache-2.0", "apple-amlr"}
+        assert (info.licence == "apple-amlr") == (info.name.startswith("MobileCLIP") or info.name.endswith("dfn2b"))
+        assert "research use only" in info.good_for or info.licence != "apple-amlr"
+
+
+def test_published_figures_are_percentages_with_their_source() -> None:
+    published = [info.published for info in models() if info.published]
+    assert len(published) >= 15
+    for one in published:
+        assert one.source
+        figures = dataclasses.astuple(one)[:-1]
+        assert any(figures)
+        assert all(20 < figure < 100 for figure in figures if figure is not None)
+        if (
+            one.flickr30k_text_to_image
+        ):  # one photo of 1,000 with five captions is easier to find than one caption of 5,000
+            assert one.flickr30k_text_to_image < one.flickr30k_image_to_text
+        assert one.coco_text_to_image < one.coco_image_to_text
+
+
+def test_speed_was_measured_for_every_architecture_and_is_relative_to_vit_b_32() -> None:
+    for info in models():
+        assert info.core_ms, info.name
+        assert info.relative_speed, info.name
+        if info.name.startswith("ViT-B-32/"):
+            assert info.relative_speed == 1
+    by_name = {info.name: info for info in models()}
+    assert (
+        by_name["ViT-L-14/laion2b_s32b_b82k"].relative_speed < by_name["ViT-B-16/laion2b_s34b_b88k"].relative_speed < 1
+    )
+
+
+def test_what_needs_transformers_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    import open_clip
+
+    monkeypatch.setattr("retrieval.encoders.registry.find_spec", lambda _name: None)
+    for info in models()[1:]:
+        text = open_clip.get_model_config(info.name.split("/")[0])["text_cfg"]
+        needs = "hf_tokenizer_name" in text or "hf_model_name" in text
+        assert info.requires == ("transformers" if needs else None), info.name
+
+
+def test_one_model_by_name() -> None:
+    assert model("ViT-B-32/openai").name == "ViT-B-32/openai"
+    with pytest.raises(UnknownModel, match="'ViT-B-32/opnai' is not in the list") as caught:
+        model("ViT-B-32/opnai")
+    assert "ViT-B-32/openai" in caught.value.hint
 
 
 @pytest.mark.parametrize("info", OPEN_CLIP, ids=lambda info: info.name)
@@ -74,6 +121,15 @@ def test_listing_imports_no_torch_and_opens_no_connection() -> None:
         "assert not {'torch', 'open_clip', 'timm'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[1], timeout=60)
+
+
+@pytest.mark.parametrize("architecture", ["MobileCLIP-S2", "EVA02-B-16", "ViT-B-16-SigLIP2"])
+def test_the_parameter_counts_of_other_families(architecture: str) -> None:
+    import open_clip
+
+    built = open_clip.create_model(architecture, device="meta", pretrained=None)
+    counted = round(sum(p.numel() for p in built.parameters()) / 1e6, 1)
+    assert {info.parameters_millions for info in OPEN_CLIP if info.name.startswith(f"{architecture}/")} == {counted}
 
 
 @pytest.mark.model

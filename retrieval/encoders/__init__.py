@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from retrieval import settings
 from retrieval.encoders.base import DualEncoder
 
 STARTER = "starter"
@@ -22,6 +23,7 @@ def load_encoder(name: str, *, runtime: str | None = None, pictures: int = 0) ->
     (OpenVINO was asked for and cannot run it), QueryError (no such runtime) or another EncoderError (broken files,
     pickled weights, a missing package, heads of other towers).
     """
+    settings.share_cores()
     from retrieval.runtime.choose import TORCH, chosen, heads_agree
 
     wanted = chosen(runtime)

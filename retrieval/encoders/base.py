@@ -69,7 +69,7 @@ class DualEncoder(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to twice this."""
+        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to 1.15 times this."""
         ...
 
     def preprocess(self, image: "Image.Image") -> npt.NDArray[Any]:
