@@ -164,7 +164,7 @@ class TestExitCodes:
             if progress.done:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr("api.progress._plain", lambda _console: interrupt)
+        monkeypatch.setattr("api.progress._plain", lambda _console, _labels: interrupt)
         code, _, err = run("index", photos)
         assert code == 130
         assert "can be searched" in err
