@@ -7,7 +7,7 @@ the same to run, written to a folder. Exports go to a cache of their own. Both r
 and take turns, so that a busy machine is busy for both; figures are medians, and the ratio is the median of ratios of
 turns. Core milliseconds are those of all threads. Then a collection is made, and `catalens search` runs in new
 processes, in turns too. Wall time depends on what else the machine does; core time much less. Waiting threads of torch
-sleep: spinning, two of them on a busy machine are up to thirty times slower.
+sleep and NumPy has one: spinning, two of them on a busy machine are up to thirty times slower.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from statistics import median
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy's threads cannot sleep; read when it is loaded
 import numpy as np
 
 from benchmarks.environment import describe
