@@ -1,5 +1,6 @@
 """What every `DualEncoder` must do, run for each of them."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,19 +26,27 @@ TEXTS = [
 
 @pytest.fixture(
     scope="module",
-    params=["colour", "open_clip-tiny", pytest.param("starter", marks=pytest.mark.model)],
+    params=[
+        "colour",
+        "open_clip-tiny",
+        "open_clip-tiny-on-openvino",
+        pytest.param("starter", marks=pytest.mark.model),
+        pytest.param("starter-on-openvino", marks=pytest.mark.model),
+    ],
 )
-def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DualEncoder:
-    return load(request.param, tmp_path_factory.mktemp("model"))
+def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DualEncoder]:
+    folder = tmp_path_factory.mktemp("model")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CATALENS_CACHE", str(folder / "cache"))  # no other test is to find these exports
+        yield load(request.param, folder / "model")
 
 
 def load(kind: str, folder: Path) -> DualEncoder:
     if kind == "colour":
         return ColourEncoder()
-    if kind == "open_clip-tiny":
-        return load_encoder(str(tiny_folder(folder)))
-    pytest.importorskip("retrieval.encoders.starter")
-    return load_encoder("starter")
+    name, _, runtime = kind.partition("-on-")
+    model = "starter" if name == "starter" else str(tiny_folder(folder))
+    return load_encoder(model, runtime=runtime or "torch")
 
 
 def picture(name: str) -> Image.Image:
