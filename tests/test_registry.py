@@ -47,16 +47,16 @@ def test_published_figures_are_percentages_with_their_source() -> None:
         assert one.coco_text_to_image < one.coco_image_to_text
 
 
-def test_speed_was_measured_for_every_architecture_and_is_relative_to_vit_b_32() -> None:
+def test_speed_is_relative_to_vit_b_32_and_unknown_where_nobody_measured_it() -> None:
+    measured = [info for info in models() if info.core_ms]
+    assert len({info.name.split("/")[0] for info in measured}) >= 15
     for info in models():
-        assert info.core_ms, info.name
-        assert info.relative_speed, info.name
+        assert (info.relative_speed is None) == (info.core_ms is None)
         if info.name.startswith("ViT-B-32/"):
             assert info.relative_speed == 1
-    by_name = {info.name: info for info in models()}
-    assert (
-        by_name["ViT-L-14/laion2b_s32b_b82k"].relative_speed < by_name["ViT-B-16/laion2b_s34b_b88k"].relative_speed < 1
-    )
+    by_name = {info.name: info for info in measured}
+    large, base = by_name["ViT-L-14/laion2b_s32b_b82k"], by_name["ViT-B-16/laion2b_s34b_b88k"]
+    assert large.relative_speed < base.relative_speed < 1
 
 
 def test_what_needs_transformers_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
