@@ -1,12 +1,12 @@
 """Graphs on OpenVINO: the only module that imports it. Import is lazy, and reports nothing to anybody."""
 
+import contextlib
 import logging
 import platform
 import sys
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,8 @@ def quantise(path: Path, out: Path, rows: Sequence[tuple[npt.NDArray[Any], ...]]
     except ImportError as error:
         raise ExportError("int8 needs the package nncf", hint="pip install 'catalens[int8]'") from error
     try:
-        with warnings.catch_warnings():
+        # its progress bars go to stdout, where the results of commands go
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
             warnings.simplefilter("ignore")
             model = nncf.quantize(_device().read_model(path), nncf.Dataset(rows, list), subset_size=len(rows))
         openvino.save_model(model, out, compress_to_fp16=False)
@@ -183,7 +184,7 @@ class OpenVinoGraph:
                 if self._mapped is None:
                     self._mapped = np.memmap(self._blob, dtype=np.uint8, mode="c")
                 tensor = _openvino().Tensor(self._mapped, shared_memory=True)
-                with suppress(RuntimeError):  # what it compiled it may still refuse; then from the start
+                with contextlib.suppress(RuntimeError):  # what it compiled it may still refuse; then from the start
                     return _device().import_model(tensor, "CPU", dict(properties))
             return _device().compile_model(self._path, "CPU", dict(properties))
         except RuntimeError as error:
