@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from retrieval.encoders.towers.sentence import MultilingualSentenceEncoder
 
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
-HEADS_SHA256 = "90dc02a5d552898ab0ff114f92e56676886b0f8e89c4285f694b3b44a6e73ab5"
+HEADS_SHA256 = "351bd31c046997b737e9ecca9a80039fb3f4e493620d27979dbecca656dd80bb"
 SEEN = HEADS.with_suffix(".seen")
 """Which pictures the heads were trained on: python -m retrieval.training.recipes.starter."""
 
