@@ -18,8 +18,8 @@ from benchmarks.environment import describe
 from retrieval.encoders.base import FloatArray
 from retrieval.encoders.towers import minilm, sentence
 from retrieval.training.fit import Settings, fit
+from retrieval.training.inputs import Views
 from retrieval.training.pairs import pair
-from retrieval.training.pictures import Views
 from retrieval.training.probes import mean_success_at_1, probes_of
 from retrieval.training.recipes.starter import HEADS_SETTINGS, VIEWS, Material, features_of, gather
 from retrieval.training.tail import Tail

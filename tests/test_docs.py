@@ -19,7 +19,10 @@ COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    fenced = re.findall(
+        r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE
+    )  # whole fences, or prose is taken for one
+    return [text for kind, text in fenced if kind == language]
 
 
 def command_lines() -> list[str]:

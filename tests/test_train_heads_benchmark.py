@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.train_heads import Files, figures, judged, split
+from benchmarks.held_out import Files, split
+from benchmarks.train_heads import figures, judged
 from tests.fakes import colour_model
 from tests.training_data import write_catalogue
 
 
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
-    shop = write_catalogue(tmp_path, 60)
+    (tmp_path / "ikea").mkdir()
+    shop = write_catalogue(tmp_path / "ikea", 60)
     with shop.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    catalogue = tmp_path / "products.csv"
+    catalogue = tmp_path / "ikea" / "products.csv"
     with catalogue.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["id", "title", "type", "color", "description", "image"])
         writer.writeheader()
@@ -30,7 +32,7 @@ def files(tmp_path: Path) -> Files:
             for row in rows
         )
     (tmp_path / "out").mkdir()
-    return split(catalogue, tmp_path / "out")
+    return split(tmp_path, "ikea", tmp_path / "out")
 
 
 def test_both_files_have_items_and_share_none(files: Files) -> None:

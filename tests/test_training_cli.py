@@ -33,7 +33,7 @@ class SlowTowers(ColourTowers):
         return features
 
 
-def load(name: str) -> DualEncoder:
+def load(name: str, **_: object) -> DualEncoder:
     if is_trained(Path(name)):
         return load_trained(Path(name), load)
     if name == "unknown":
@@ -51,7 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
     """`catalens ARGUMENTS` in this process: its exit code, stdout and stderr."""
     monkeypatch.setattr("retrieval.encoders.load_encoder", load)
     monkeypatch.delenv("CATALENS_COLLECTION", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("CATALENS_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return runner(monkeypatch, capsys)
 
@@ -68,7 +68,7 @@ def test_the_whole_way(run: Run, tmp_path: Path) -> None:
     assert float(mean[2]) > float(mean[1]) + 0.2
     assert "had the best success@1 on validation" in lines[-1]
     assert "120 pictures and 174 texts encoded" in err
-    assert list((tmp_path / "cache" / "catalens" / "features").rglob("*.safetensors"))
+    assert list((tmp_path / "cache" / "features").rglob("*.safetensors"))
 
     def success(model: str) -> float:
         code, out, err = run("eval", catalogue, "--queries", "attributes", "--model", model, "--json")

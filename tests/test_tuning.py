@@ -15,8 +15,8 @@ from retrieval.encoders.towers.tuned import add_tuned, load_tuned, save_tuned
 from retrieval.errors import EncoderError
 from retrieval.training.averaged import Averaged
 from retrieval.training.fit import Settings, fit
+from retrieval.training.inputs import TunedPictures, Views
 from retrieval.training.pairs import pair
-from retrieval.training.pictures import TunedPictures, Views
 from retrieval.training.sources import read_sources
 from retrieval.training.splits import part_of
 from retrieval.training.views import view_of

@@ -94,7 +94,7 @@ class StarterTowers:
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 [len(texts), text_features_dimension]; the first 1,000 characters of each count.
 
-        What the multilingual tower gives, and beside it what the English one does, which knows English better.
+        What the multilingual tower gives, and beside it what the English one does, zeros where it is not asked.
         """
         return np.concatenate([tower.features(texts) for tower in self._text_towers], axis=1)
 

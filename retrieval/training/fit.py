@@ -13,9 +13,9 @@ from torch import nn
 from retrieval.encoders.base import FloatArray
 from retrieval.encoders.heads import Head
 from retrieval.training.averaged import Averaged
+from retrieval.training.inputs import Inputs, Views
 from retrieval.training.losses import LOSSES, Loss, ModalityDiscriminator
 from retrieval.training.pairs import IntArray, Pairs
-from retrieval.training.pictures import Pictures, Views
 from retrieval.training.torch_head import TorchHead
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,8 @@ class Fitted:
 
 
 def fit(
-    images: FloatArray | Pictures,
-    texts: FloatArray,
+    images: FloatArray | Inputs,
+    texts: FloatArray | Inputs,
     pairs: Pairs,
     judge: Judge,
     settings: Settings,
@@ -91,8 +91,8 @@ def fit(
 ) -> Fitted:
     """Train on picture features [n, d_image] and text features [len(pairs.texts), d_text].
 
-    images: features that stay as they are, or what gives those of a batch; its tower, if any, is trained along and
-    left with the weights of the best epoch.
+    images, texts: features that stay as they are, or what gives those of a batch; the images' tower, if any, is trained
+    along and left with the weights of the best epoch.
     judge: takes the image head and the text head, gives a figure to maximise, such as success@1 on validation; it may
     use the tower, which has the weights to be judged while it runs.
     start: the image head and the text head to go on from; they are kept if no epoch is better.
@@ -102,8 +102,9 @@ def fit(
     if settings.epochs < 1:
         raise ValueError("settings.epochs must be at least 1")
     torch.manual_seed(settings.seed)
-    pictures = Views(images) if isinstance(images, np.ndarray) else images
-    run = _Run(pictures, texts, pairs, settings, start)
+    pictures: Inputs = Views(images) if isinstance(images, np.ndarray) else images
+    words: Inputs = Views(texts) if isinstance(texts, np.ndarray) else texts
+    run = _Run(pictures, words, pairs, settings, start)
     best = Fitted(*start, epoch=0, figure=judge(*start)) if start else None
     best_tower = run.tower_weights()
     history: list[Epoch] = []
@@ -131,8 +132,8 @@ class _Run:
 
     def __init__(
         self,
-        pictures: Pictures,
-        texts: FloatArray,
+        pictures: Inputs,
+        texts: Inputs,
         pairs: Pairs,
         settings: Settings,
         start: tuple[Head, Head] | None,
@@ -174,7 +175,7 @@ class _Run:
         drawn = self._pairs.draw(np.tile(chosen, self._settings.texts_per_picture), self._rng)
         features = self._pictures.batch(chosen, self._rng)
         with torch.autocast("cpu", torch.bfloat16, enabled=self._settings.bfloat16):
-            shown, said = self.image_head(features), self.text_head(torch.from_numpy(self._texts[drawn]))
+            shown, said = self.image_head(features), self.text_head(self._texts.batch(drawn, self._rng))
             cosines = shown @ said.T
         positives = torch.from_numpy(self._pairs.positives(chosen, drawn))
         loss: torch.Tensor = self._loss(cosines.float(), positives)
@@ -207,27 +208,27 @@ def _optimizer(
 
 
 def _twins(
-    pictures: Pictures, texts: FloatArray, settings: Settings, start: tuple[Head, Head] | None
+    pictures: Inputs, texts: Inputs, settings: Settings, start: tuple[Head, Head] | None
 ) -> tuple[TorchHead, TorchHead]:
     dropout = settings.dropout
     if start:
         return TorchHead.of(start[0], dropout=dropout), TorchHead.of(start[1], dropout=dropout)
     return (
         TorchHead(pictures.sample(), dimension=settings.dimension, width=settings.width_image, dropout=dropout),
-        TorchHead(texts, dimension=settings.dimension, width=settings.width_text, dropout=dropout),
+        TorchHead(texts.sample(), dimension=settings.dimension, width=settings.width_text, dropout=dropout),
     )
 
 
 def _first_batch(
-    pictures: Pictures, texts: FloatArray, pairs: Pairs, start: tuple[Head, Head], settings: Settings
+    pictures: Inputs, texts: Inputs, pairs: Pairs, start: tuple[Head, Head], settings: Settings
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Cosines that the start gives to one batch, and its positives."""
     rng = np.random.default_rng(settings.seed)
     chosen = rng.permutation(len(pictures))[: settings.batch]
     drawn = pairs.draw(np.tile(chosen, settings.texts_per_picture), rng)
     with torch.inference_mode():
-        features = pictures.batch(chosen, rng).numpy()
-    cosines = start[0].apply(features) @ start[1].apply(texts[drawn]).T
+        shown, said = pictures.batch(chosen, rng).numpy(), texts.batch(drawn, rng).numpy()
+    cosines = start[0].apply(shown) @ start[1].apply(said).T
     return torch.from_numpy(cosines), torch.from_numpy(pairs.positives(chosen, drawn))
 
 

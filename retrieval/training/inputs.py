@@ -1,4 +1,4 @@
-"""What the image head learns from: features of the pictures of a batch, fixed or drawn anew each time."""
+"""What heads learn from: features of the pictures or texts of a batch, fixed or drawn anew each time."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -12,8 +12,8 @@ from retrieval.encoders.base import FloatArray
 from retrieval.training.pairs import IntArray
 
 
-class Pictures(Protocol):
-    """n pictures. tower: what is trained along with the heads, if anything."""
+class Inputs(Protocol):
+    """n pictures or texts. tower: what is trained along with the heads, if anything."""
 
     tower: nn.Module | None
 
@@ -29,9 +29,9 @@ class Pictures(Protocol):
 
 
 class Views:
-    """Each picture as several views (itself, mirrored, cropped), one of which is drawn for each batch.
+    """Each picture or text as several views (itself, mirrored, cropped), one of which is drawn for each batch.
 
-    views: float32 [n, d] each, all of the same pictures in the same order; the first is the picture as it is.
+    views: float32 [n, d] each, all of the same inputs in the same order; the first is the input as it is.
     """
 
     tower: nn.Module | None = None
