@@ -32,7 +32,7 @@ MAX_TOKENS = 128  # what the tower was trained with
 FOREIGN = 2.0
 
 _LAYERS, _ATTENTION_HEADS, _EPSILON = 6, 12, 1e-12
-_TOKENS_AT_ONCE = 2_048  # 12 MB for the widest layer, which stays near the cores
+_TOKENS_AT_ONCE = 256  # 1.5 MB for the widest layer, which stays in the cache: 3.1 ms a title instead of 4.8 at 2,048
 _DTYPES = {"F32": np.float32, "I64": np.int64}
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
