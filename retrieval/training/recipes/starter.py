@@ -15,7 +15,7 @@ import argparse
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import chain
 from pathlib import Path
 
@@ -47,7 +47,10 @@ log = logging.getLogger(__name__)
 VIEWS = 4
 # How often an epoch sees the pictures of a source: captions are what the towers know least, and ikea has few pictures.
 TIMES: Mapping[str, int] = {"flickr8k": 2, "ikea": 3}
-ROUNDS = 2  # of tuning, the learning rate raised again in between (Loshchilov & Hutter 2017, arXiv:1608.03983)
+# Of tuning, each from the mean of the ends so far with the learning rate raised again (Loshchilov & Hutter 2017,
+# arXiv:1608.03983). The mean of the ends is what is shipped: of two it finds 0.4 to 1.5 points more than the better one
+# (Wortsman et al. 2022, arXiv:2203.05482).
+ROUNDS = 3
 HEADS_SETTINGS = Settings(dropout=0.3, average=0.99, bfloat16=True, texts_per_picture=6, epochs=24, patience=24)
 TUNING_SETTINGS = Settings(
     dropout=0.3,
@@ -58,6 +61,7 @@ TUNING_SETTINGS = Settings(
     batch=512,
     texts_per_picture=6,
     epochs=6,
+    keep_last=True,
     patience=6,
 )
 
@@ -116,12 +120,23 @@ def train(
     def judge(image: Head, text: Head) -> float:
         return mean_success_at_1(probes_of(*_part(material, tail, "validation")), image, text)
 
-    for round_ in range(1, ROUNDS + 1):
-        log.info("heads and the last blocks together, round %d", round_)
+    ends: list[tuple[dict[str, torch.Tensor], Head, Head]] = []
+    for number in range(1, ROUNDS + 1):
+        log.info("heads and the last blocks together, round %d", number)
         fitted = fit(TunedPictures(material.maps, rows, tail), texts, pairs, judge, tuning, start=(image, text))
-        log.info("kept epoch %d, mean validation success@1 %.4f", fitted.epoch, fitted.figure)
-        image, text = fitted.image, fitted.text
+        ends.append(({name: weight.clone() for name, weight in tail.state_dict().items()}, fitted.image, fitted.text))
+        towers, images, words = zip(*ends, strict=True)
+        tail.load_state_dict({name: sum(tower[name] for tower in towers) / len(towers) for name in towers[0]})
+        image, text = mean_head(images), mean_head(words)
+        log.info("mean of the rounds so far: validation success@1 %.4f", judge(image, text))
     return tail, image, text
+
+
+def mean_head(heads: Sequence[Head]) -> Head:
+    """The mean of each weight."""
+    return Head(
+        **{field.name: np.mean([getattr(head, field.name) for head in heads], axis=0) for field in fields(Head)}
+    )
 
 
 def _drawn_texts(texts: FloatArray) -> Views:
