@@ -113,6 +113,8 @@ def test_means_what_it_should(tower: MiniLM) -> None:
 def test_texts_in_other_scripts_get_zeros(tower: MiniLM) -> None:
     foreign = ["红色的鞋子", "حذاء أحمر", "красные туфли", "빨간 신발", "รองเท้าสีแดง", "赤い靴", "kırmızı ayakkabı"]
     assert not tower.features(foreign).any()
+    assert not tower.features([" ".join([text] * 60) for text in foreign]).any()  # beyond what is read, too
+    assert tower.features([" ".join([DOGS] * 60)]).any()
     assert tower.features(["red shoes", "Turtle Check Men Navy Blue Shirt", "", DOGS]).any(axis=1).all()
 
 

@@ -52,7 +52,7 @@ class StarterTowers:
     name = "starter"
     kind = "starter"
     towers_hash = TOWERS_SHA256
-    tokenizer = f"use-multilingual-v3+minilm-{minilm.MAX_TOKENS}/{MAX_CHARACTERS}"
+    tokenizer = f"use-multilingual-v3+minilm-{minilm.MAX_TOKENS}-english-{minilm.FOREIGN}/{MAX_CHARACTERS}"
     image_size = efficientnet.IMAGE_SIZE
     image_features_dimension = efficientnet.DIMENSION
     text_features_dimension = sentence.DIMENSION + minilm.DIMENSION

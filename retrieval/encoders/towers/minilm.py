@@ -10,6 +10,7 @@ import json
 import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +71,7 @@ class MiniLM:
         encoded = self._tokenizer.encode_batch(kept)
         tokens = [encoding.ids for encoding in encoded]
         features = np.zeros((len(tokens), DIMENSION), dtype=np.float32)
-        known = [i for i, text in enumerate(kept) if _is_english(text, encoded[i].tokens)]
+        known = [i for i, text in enumerate(kept) if _is_english(text, encoded[i])]
         by_length = sorted(known, key=lambda i: len(tokens[i]))
         while by_length:  # texts of like length together: a batch is as wide as its longest
             at_once = max(1, _TOKENS_AT_ONCE // len(tokens[by_length[-1]]))
@@ -88,10 +89,12 @@ class MiniLM:
         return mean
 
 
-def _is_english(text: str, pieces: Sequence[str]) -> bool:
-    """Does the text fall into at most two pieces of letters a word? What the vocabulary lacks counts three times."""
-    letters = sum(any(map(str.isalpha, piece)) for piece in pieces) - 2  # without the two that mark the ends
-    return letters + 2 * pieces.count("[UNK]") <= FOREIGN * max(1, len(text.split()))
+def _is_english(text: str, encoding: Any) -> bool:
+    """Does the part that is read fall into at most two pieces of letters a word? An unknown word counts as three."""
+    read = text[: encoding.offsets[-2][1]]
+    letters = sum(any(map(str.isalpha, piece)) for piece in encoding.tokens) - 2  # without the marks of both ends
+    pieces: int = letters + 2 * encoding.tokens.count("[UNK]")
+    return pieces <= FOREIGN * max(1, len(read.split()))
 
 
 def _encoder(weights: Weights, tokens: npt.NDArray[np.int64], real: npt.NDArray[np.bool_]) -> FloatArray:

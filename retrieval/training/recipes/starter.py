@@ -28,9 +28,9 @@ from retrieval.encoders.base import FloatArray
 from retrieval.encoders.heads import Head, load_heads, save_heads
 from retrieval.encoders.seen import digest, packed
 from retrieval.encoders.starter import HEADS, SEEN, StarterTowers, towers_hash
-from retrieval.encoders.towers import efficientnet, sentence
+from retrieval.encoders.towers import efficientnet, minilm, sentence
 from retrieval.encoders.towers.tuned import save_tuned
-from retrieval.images import decode_file, read_file
+from retrieval.images import DRAFT_MARGIN, decode_file, read_file
 from retrieval.runtime import openvino_graph
 from retrieval.training.features import cached_features
 from retrieval.training.fit import Settings, fit
@@ -94,14 +94,15 @@ def gather(data: Path, cache: Path) -> Material:
         def run(views: Sequence[Image.Image]) -> FloatArray:
             return blocks(np.stack([efficientnet.preprocess(view) for view in views]))
 
+        version = f"{efficientnet.SHA256}/{DRAFT_MARGIN}"
         maps = [
-            maps_of_view(pictures, number, _open_picture, run, version=efficientnet.SHA256, cache=cache)
-            for number in range(VIEWS)
+            maps_of_view(pictures, number, _open_picture, run, version=version, cache=cache) for number in range(VIEWS)
         ]
     groups = (group for e in examples for group in (*e.texts.values(), *e.queries.values()))
     words = list(dict.fromkeys(chain.from_iterable(groups)))
     towers = StarterTowers()
-    texts = cached_features(words, words, towers.text_features, tower=towers.tokenizer, cache=cache, batch=1024)
+    version = "/".join([towers.tokenizer, *sentence.SHA256.values(), *minilm.SHA256.values()])
+    texts = cached_features(words, words, towers.text_features, tower=version, cache=cache, batch=1024)
     return Material(examples, maps, texts, {text: number for number, text in enumerate(words)})
 
 
