@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from retrieval.encoders.towers.sentence import MultilingualSentenceEncoder
 
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
-HEADS_SHA256 = "351bd31c046997b737e9ecca9a80039fb3f4e493620d27979dbecca656dd80bb"
+HEADS_SHA256 = "caa45ffbfb695802c92c8ac50ff712d5408a23659ea57b609e85027eb29405c1"
 SEEN = HEADS.with_suffix(".seen")
 """Which pictures the heads were trained on: python -m retrieval.training.recipes.starter."""
 
