@@ -25,21 +25,21 @@ from retrieval.training.recipes.starter import HEADS_SETTINGS, VIEWS, Material, 
 from retrieval.training.tail import Tail
 
 SETTINGS = replace(HEADS_SETTINGS, epochs=8, patience=8)
-BOTH = slice(0, sentence.DIMENSION + minilm.DIMENSION)
+BOTH = (0, sentence.DIMENSION + minilm.DIMENSION)
 
 
 @dataclass(frozen=True)
 class Variant:
-    """text: which columns of the text features. views: how many of the pictures' views."""
+    """text: from which to which column of the text features. views: how many of the pictures' views."""
 
-    text: slice = BOTH
+    text: tuple[int, int] = BOTH
     views: int = VIEWS
     settings: Settings = SETTINGS
 
 
 VARIANTS: Mapping[str, Variant] = {
-    "multilingual text tower": Variant(text=slice(0, sentence.DIMENSION)),
-    "English text tower": Variant(text=slice(sentence.DIMENSION, BOTH.stop)),
+    "multilingual text tower": Variant(text=(0, sentence.DIMENSION)),
+    "English text tower": Variant(text=(sentence.DIMENSION, BOTH[1])),
     "both text towers": Variant(),
     "both, the picture as it is only": Variant(views=1),
     "both, no running average": Variant(settings=replace(SETTINGS, average=0.0)),
@@ -74,7 +74,7 @@ def validation(
     variant: Variant, material: Material, views: list[FloatArray], gallery: FloatArray
 ) -> dict[str, list[float]]:
     """text_to_image success@1 and @10 of heads of this kind, by set and language."""
-    texts = np.ascontiguousarray(material.texts[:, variant.text])
+    texts = np.ascontiguousarray(material.texts[:, slice(*variant.text)])
     pairs = pair([material.examples[row].texts for row in material.rows("train")])
     examples = [material.examples[row] for row in material.rows("validation")]
     probes = probes_of(examples, "validation", gallery, texts, material.numbers)
