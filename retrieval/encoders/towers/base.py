@@ -40,7 +40,7 @@ class Towers(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to twice this."""
+        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to little more."""
         ...
 
     @property
