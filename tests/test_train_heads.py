@@ -94,6 +94,13 @@ def test_only_what_is_new_is_encoded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.text_features, again.text_features)
 
 
+def test_features_of_another_runtime_are_not_taken(tmp_path: Path) -> None:
+    towers, pictures = ColourTowers(), described(tmp_path / "photos", 4)
+    for runtime, encoded in (("torch", (4, 4)), ("openvino (image f32)", (4, 4)), ("torch", (0, 0))):
+        towers.runtime = runtime
+        assert gather(pictures, towers, validation=0.3, cache=tmp_path / "cache").encoded == encoded
+
+
 def test_what_cannot_be_read_is_named_and_left_out(tmp_path: Path) -> None:
     pictures = described(tmp_path, 4)
     (tmp_path / "1.png").write_bytes(b"not a picture")

@@ -116,7 +116,7 @@ def gather(
         list(numbers),
         list(numbers),
         encode,
-        tower=f"text\0{towers.towers_hash}\0{towers.tokenizer}",
+        tower=f"text\0{towers.towers_hash}\0{towers.tokenizer}\0{towers.runtime}",
         cache=cache,
         batch=TEXT_BATCH,
         on_progress=(lambda done, total: on_progress("texts", done, total)) if on_progress else None,
@@ -145,7 +145,7 @@ def _pictures(
 ) -> tuple[list[str | None], list[tuple[str, str]], FeatureCache]:
     """Each picture's SHA-256 (None if it cannot be read), the reasons why not, and the cache that has all others."""
     preprocessing = json.dumps(dict(towers.preprocessing), sort_keys=True)
-    kept = FeatureCache(cache, f"image\0{towers.towers_hash}\0{preprocessing}")
+    kept = FeatureCache(cache, f"image\0{towers.towers_hash}\0{preprocessing}\0{towers.runtime}")
     digests: list[str | None] = []
     unreadable: list[tuple[str, str]] = []
     waiting: dict[str, npt.NDArray[Any]] = {}

@@ -56,10 +56,11 @@ class Trained:
         return self.fitted.epoch > 0
 
     def facts(self) -> dict[str, Any]:
-        """How the pair came about, as JSON values; the same for the same data, seed and machine."""
+        """How the pair came about, as JSON values; the same for the same data, seed, runtime and machine."""
         parts = self.gathered.parts
         return {
             "started_from": dict(self.started_from),
+            "runtime": self.towers.runtime,
             "data": self.data.summary(),
             "languages": list(self.data.languages),
             "pictures": {

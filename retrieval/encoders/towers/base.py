@@ -44,6 +44,11 @@ class Towers(Protocol):
         ...
 
     @property
+    def runtime(self) -> str:
+        """What computes the features, in words: `torch`, or of an export `openvino (image f32, text bf16)`."""
+        ...
+
+    @property
     def image_features_dimension(self) -> int: ...
 
     @property
