@@ -45,11 +45,15 @@ def show_model(out: Console, info: ModelInfo) -> None:
     table.add_column(overflow="fold")
     facts = {key: value for key, value in asdict(info).items() if key != "published"}
     for name, value in {**facts, **(asdict(info.published) if info.published else {"published": None})}.items():
-        shown = (
-            {None: "unknown", True: "yes", False: "no"}.get(value, str(value)) if name != "requires" else value or "-"
-        )
-        table.add_row(name.replace("_", " "), Text(shown))
+        table.add_row(name.replace("_", " "), Text(value or "-" if name == "requires" else _said(value)))
     out.print(table)
+
+
+def _said(value: object) -> str:
+    """Yes and no for bools alone: 1 equals True, and 0 False."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "unknown" if value is None else str(value)
 
 
 def _folded(name: str) -> str:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from api.export_cli import RuntimeOption
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -55,10 +57,11 @@ def heads(
             metavar="SHARE", min=0.01, max=0.9, help="Share of the pictures that chooses the epoch; otherwise 0.15."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed and data give the same heads.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, data and runtime give the same heads.")] = 0,
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where features are kept; otherwise in the user's cache folder.")
     ] = None,
+    runtime: RuntimeOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained on, and stop.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
@@ -76,7 +79,7 @@ def heads(
     asked |= {name: value for name, value in given.items() if value is not None}
     languages = [one.strip() for one in language.split(",") if one.strip()]
     chosen = commands.DataChoice(data, split, languages, images_dir)
-    commands.train(chosen, base, out, asked, validation, cache, dry_run=dry_run, as_json=json)
+    commands.train(chosen, base, out, asked, validation, cache, runtime=runtime, dry_run=dry_run, as_json=json)
 
 
 def register(main: typer.Typer) -> None:

@@ -55,6 +55,7 @@ def train(
     validation: float | None,
     cache: Path | None,
     *,
+    runtime: str | None = None,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -76,7 +77,7 @@ def train(
     from retrieval.settings import cache_dir
     from retrieval.training.train_heads import SETTINGS, VALIDATION, train_heads
 
-    encoder = load_encoder(base)
+    encoder = load_encoder(base, runtime=runtime, pictures=len(data.pictures))
     kept = cache or cache_dir() / "features"
     began: dict[str, float] = {}
     try:

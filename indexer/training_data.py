@@ -8,6 +8,7 @@ from typing import Any
 from indexer.evaluation_catalogue import COLOURS, TYPES
 from indexer.evaluation_sets import open_evaluation_set
 from indexer.sources import Rejected, SourceItem, open_source
+from indexer.sources.table import TableSource
 from retrieval.errors import TrainingError
 from retrieval.evaluation import datasets
 from retrieval.evaluation.datasets.builtin import BUILTIN
@@ -89,7 +90,13 @@ def _catalogue(path: Path, images_dir: Path | None) -> tuple[list[Described], li
         for photo in item.photos
     ]
     counted = ((rejected, "entries cannot be used"), (refused, "photos are refused"), (bare, "items have no photo"))
-    return described, [f"{path.name}: {count:,} {what}, and were left out" for count, what in counted if count]
+    notes = []
+    if not (isinstance(source, TableSource) and source.columns.title):
+        notes.append(
+            f"{path.name}: no titles; the words of {len(described):,} file names are trained on as titles, which "
+            "teaches nothing unless they say what the photos show"
+        )
+    return described, notes + [f"{path.name}: {count:,} {what}, and were left out" for count, what in counted if count]
 
 
 def item_texts(item: SourceItem, colour: str | None, kind: str | None) -> dict[str, tuple[str, ...]]:

@@ -83,6 +83,7 @@ class ColourTowers:
 
     tokenizer = "colour-words"
     image_size = 32
+    runtime = "torch"
     image_features_dimension = 4
     text_features_dimension = 4
 

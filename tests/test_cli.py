@@ -274,6 +274,15 @@ class TestJson:
         assert code == 1
         assert "did you mean ViT-B-32/laion2b_s34b_b79k?" in err
 
+    def test_numbers_of_one_model_are_no_yes_and_no(self, run: Run) -> None:
+        said = [run("models", name)[1] for name in ("ViT-B-32/openai", "starter")]
+        clip, starter = [
+            dict(line.rstrip().split("  ", 1) for line in one.splitlines() if "  " in line) for one in said
+        ]
+        assert clip["relative speed"].strip() == "1.0"
+        assert starter["download mb"].strip() == "0"
+        assert starter["available"].strip() == "yes"
+
     def test_models_piped_have_a_line_each(self, run: Run) -> None:
         rows = [line.split("\t") for line in run("models")[1].splitlines()]
         assert [row[0] for row in rows] == [model.name for model in registry.models()]

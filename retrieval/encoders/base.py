@@ -60,7 +60,7 @@ class DualEncoder(Protocol):
     """Puts pictures and texts into one space.
 
     When a tower is loaded is the encoder's own affair: the starter loads each on its first call, so that a text query
-    does not pay for the image tower; open_clip has both in one file and loads them at once.
+    does not pay for the image tower; open_clip in torch has both in one file and loads them at once.
     Instances are used by one encoding thread; only `preprocess` is called from many threads.
     """
 
@@ -69,7 +69,7 @@ class DualEncoder(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to 1.15 times this."""
+        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to little more."""
         ...
 
     def preprocess(self, image: "Image.Image") -> npt.NDArray[Any]:

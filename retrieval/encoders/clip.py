@@ -24,6 +24,7 @@ class ClipEncoder:
     trimmed: the text tower looks only backwards and takes the vector of the end token, so that the zeros behind it may
         be left out: exact, and three to five times as fast for texts of ten words.
     sources, unpack: for export, see `ExportableTowers`. files: all that the model was made of.
+    runtime: see `Towers`.
     """
 
     kind = "clip"
@@ -39,9 +40,11 @@ class ClipEncoder:
         sources: Mapping[str, GraphSource] | None = None,
         unpack: Callable[[Path], None] | None = None,
         files: tuple[Path, ...] = (),
+        runtime: str = "torch",
     ) -> None:
         self.spec = spec
         self.files = files
+        self.runtime = runtime
         self._pixels, self._tokens, self._graphs, self._trimmed = pixels, tokens, graphs, trimmed
         self._sources, self._unpack = sources or {}, unpack
         height, width = spec.preprocessing["size"]

@@ -1,7 +1,7 @@
 """Which pictures a model's heads were trained on, as a file beside them.
 
-Figures on such pictures flatter the model: the starter finds 88 % of those it was trained on first and 33 % of those
-it never saw, of one and the same catalogue. Who trains on from it has to judge by the others.
+Figures on such pictures flatter the model: of one and the same catalogue it finds nearly all of those it was trained on
+and far fewer of those it never saw. Who trains on from it has to judge by the others.
 
 The file holds the first 8 bytes of the SHA-256 of each picture's bytes, sorted, one after the other and nothing else;
 among 10 million pictures two agree by chance with a probability of 3 in a million.

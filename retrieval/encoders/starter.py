@@ -46,7 +46,7 @@ TOWERS_SHA256 = towers_hash(efficientnet.TUNED_SHA256)
 class StarterTowers:
     """The starter's `Towers`. Each loads on its first call: a text never pays for torch.
 
-    graphs, unpacked: of an export, see `retrieval/encoders/towers/graphs.py`.
+    graphs, unpacked: of an export, see `retrieval/encoders/towers/graphs.py`. runtime: see `Towers`.
     """
 
     name = "starter"
@@ -57,7 +57,10 @@ class StarterTowers:
     image_features_dimension = efficientnet.DIMENSION
     text_features_dimension = sentence.DIMENSION + minilm.DIMENSION
 
-    def __init__(self, graphs: Mapping[str, Graph] | None = None, unpacked: Path | None = None) -> None:
+    def __init__(
+        self, graphs: Mapping[str, Graph] | None = None, unpacked: Path | None = None, *, runtime: str = "torch"
+    ) -> None:
+        self.runtime = runtime
         self._graphs = graphs or {}
         self._unpacked = unpacked
         self.preprocessing: Mapping[str, Any] = {

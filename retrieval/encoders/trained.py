@@ -2,6 +2,8 @@
 
 catalens_heads.json    format, base, towers_hash, heads_sha256, and the facts of the training
 heads.safetensors      the pair
+heads.seen             which pictures they were trained on
+curve.png              how the training went
 """
 
 import json
@@ -21,6 +23,8 @@ from retrieval.errors import CatalensError, EncoderError, StorageError, WeightsU
 FACTS = "catalens_heads.json"
 HEADS = "heads.safetensors"
 SEEN = "heads.seen"
+CURVE = "curve.png"
+WRITTEN = frozenset((FACTS, HEADS, SEEN, CURVE))
 FORMAT = "catalens-trained-1"
 
 
@@ -85,12 +89,24 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def require_writable(out: Path) -> None:
-    """Raises EncoderError for a place that holds anything but trained heads: it is somebody's work."""
-    empty = out.is_dir() and not any(out.iterdir())
-    if out.exists() and not empty and not is_trained(out):
+    """Raises EncoderError for a place that holds anything but what a training writes: it is somebody's work.
+
+    A leading `~` is the user's home, as in `write_trained`. StorageError if the folder cannot be read.
+    """
+    final = out.expanduser().resolve()
+    try:
+        held = sorted(path.name for path in final.iterdir()) if final.is_dir() else []
+    except OSError as error:
+        raise StorageError(
+            f"cannot read {final}: {error.strerror or error}", hint="name another folder with --out"
+        ) from error
+    hint = "name a new folder with --out, or one that catalens train heads wrote"
+    if final.exists() and not (final.is_dir() and (not held or is_trained(final))):
+        raise EncoderError(f"{final} exists and holds no trained heads; nothing in it was touched", hint=hint)
+    if others := [name for name in held if name not in WRITTEN]:
         raise EncoderError(
-            f"{out} exists and holds no trained heads; nothing in it was touched",
-            hint="name a new folder with --out, or one that catalens train heads wrote",
+            f"{final} holds {others[0]}, which no training wrote; nothing in it was touched",
+            hint=f"move it elsewhere, or {hint}",
         )
 
 
@@ -103,8 +119,8 @@ def write_trained(
 
     Raises EncoderError as `require_writable` does, StorageError where the disk refuses.
     """
-    require_writable(out)
     final = out.expanduser().resolve()
+    require_writable(final)
     aside = final.with_name(f".{final.name}.new-{os.getpid()}")
     old = final.with_name(f".{final.name}.old-{os.getpid()}")
     try:

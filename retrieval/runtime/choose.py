@@ -109,8 +109,9 @@ def runtime_of(name: str) -> str:
         export.check()
     except EncoderError as error:
         return f"{TORCH} ({error})"
-    graphs = ", ".join(f"{graph} {facts['precision']}" for graph, facts in export.manifest["graphs"].items())
-    return f"{OPENVINO} ({graphs})"
+    from retrieval.runtime.reopen import in_words
+
+    return in_words(export)
 
 
 def export_now(encoder: DualEncoder, *, required: bool) -> bool:

@@ -37,15 +37,24 @@ def towers_of_export(export: Export) -> Towers:
     """The towers of an export. Raises ExportError if it is damaged or of a kind that this release does not know."""
     export.check()
     graphs: dict[str, Graph] = {name: LazyGraph(export, name) for name in export.manifest["graphs"]}
-    return made(export.manifest["kind"], export.manifest["recipe"], graphs, export.folder / "unpacked")
+    kind, recipe = export.manifest["kind"], export.manifest["recipe"]
+    return made(kind, recipe, graphs, export.folder / "unpacked", runtime=in_words(export))
 
 
-def made(kind: str, recipe: Mapping[str, Any], graphs: Mapping[str, Graph], unpacked: Path) -> Towers:
+def in_words(export: Export) -> str:
+    """What runs it, with the precision of each graph: `openvino (image f32, text bf16)`."""
+    graphs = ", ".join(f"{name} {facts['precision']}" for name, facts in export.manifest["graphs"].items())
+    return f"openvino ({graphs})"
+
+
+def made(
+    kind: str, recipe: Mapping[str, Any], graphs: Mapping[str, Graph], unpacked: Path, *, runtime: str = "openvino"
+) -> Towers:
     """Towers of a kind over the graphs given. Raises ExportError for a kind that is not known."""
     if kind == "starter":
         from retrieval.encoders.starter import StarterTowers
 
-        return StarterTowers(graphs, unpacked)
+        return StarterTowers(graphs, unpacked, runtime=runtime)
     if kind == "clip":
         from retrieval.encoders.clip import ClipEncoder
         from retrieval.encoders.clip_export import read_tokenizer
@@ -58,5 +67,6 @@ def made(kind: str, recipe: Mapping[str, Any], graphs: Mapping[str, Graph], unpa
             tokens=read_tokenizer(unpacked),
             graphs=graphs,
             trimmed=recipe["trimmed"],
+            runtime=runtime,
         )
     raise ExportError(f"an export of the unknown kind {kind!r}", hint="export again with this release: catalens export")

@@ -183,7 +183,7 @@ class _Run:
         loss: torch.Tensor = self._loss(cosines.float(), positives)
         contrastive = loss.item()
         if self._discriminator:
-            loss = loss + self._discriminator(shown, said, self._settings.adversarial)
+            loss = loss + self._discriminator(shown.float(), said.float(), self._settings.adversarial)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it bare
         self._optimizer.step()

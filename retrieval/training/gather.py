@@ -20,7 +20,8 @@ from retrieval.errors import CatalensError, EncoderError, ImageError, TrainingEr
 from retrieval.images import MAX_PIXELS, decode
 from retrieval.training.data import Described
 from retrieval.training.features import FeatureCache, cached_features
-from retrieval.training.splits import Part, part_of
+from retrieval.training.parts import parts_of
+from retrieval.training.splits import Part
 
 BATCH = 32
 TEXT_BATCH = 256
@@ -65,36 +66,30 @@ def gather(
 ) -> Gathered:
     """Read every picture, encode what the cache lacks, and split by content.
 
-    validation: share of the pictures, 0…1. A picture's part is decided by the SHA-256 of its bytes (`part_of`), so it
-    stays when others are added; further pictures of its item follow the first.
-    seen: pictures that the base was trained on, as `read_seen` gives them. They train again, and the share is taken
-    from the others, as far as there are enough; unless there are no others.
+    validation: share of the pictures, 0…1. Which ones is decided by content (`parts_of`), so a picture stays in its
+    part when other items are added.
+    seen: pictures that the base was trained on, as `read_seen` gives them. They train again, with their items.
 
     Raises TrainingError if no picture can be read, EncoderError if a tower fails or gives NaN, StorageError.
     """
     digests, unreadable, kept = _pictures(described, towers, cache, on_progress, max_pixels)
-    known = {digest for digest in digests if digest and bytes.fromhex(digest[:16]) in seen}
-    fresh = len(set(filter(None, digests)) - known)
-    known = known if fresh else set()
-    share = min(1.0, validation * (len(known) + fresh) / fresh) if fresh else validation
+    readable = [(one, digest) for one, digest in zip(described, digests, strict=True) if digest]
+    part_of_digest = parts_of(
+        [(one.source, one.item) for one, _ in readable],
+        [digest for _, digest in readable],
+        validation=validation,
+        seen=seen,
+    )
     first: dict[str, int] = {}
     spelling: dict[str, str] = {}
-    part: Part
-    part_of_item: dict[tuple[str, str], Part] = {}
     pictures: list[Described] = []
     groups: list[dict[str, list[str]]] = []
-    parts: list[Part] = []
     keys: list[str] = []
-    for one, digest in zip(described, digests, strict=True):
-        if digest is None:
-            continue
-        part = "train" if digest in known else part_of("picture", digest, held_out=0, validation=share)
-        part = part_of_item.setdefault((one.source, one.item), part)
+    for one, digest in readable:
         row = first.setdefault(digest, len(pictures))
         if row == len(pictures):
             pictures.append(one)
             groups.append({})
-            parts.append(part)
             keys.append(digest)
         for group, texts in one.texts.items():
             own = groups[row].setdefault(group, [])
@@ -121,7 +116,7 @@ def gather(
         list(numbers),
         list(numbers),
         encode,
-        tower=f"text\0{towers.towers_hash}\0{towers.tokenizer}",
+        tower=f"text\0{towers.towers_hash}\0{towers.tokenizer}\0{towers.runtime}",
         cache=cache,
         batch=TEXT_BATCH,
         on_progress=(lambda done, total: on_progress("texts", done, total)) if on_progress else None,
@@ -130,7 +125,7 @@ def gather(
         pictures=tuple(pictures),
         digests=tuple(keys),
         groups=fixed,
-        parts=tuple(parts),
+        parts=tuple(part_of_digest[key] for key in keys),
         images=kept.get(keys),
         texts=numbers,
         text_features=text_features,
@@ -150,7 +145,7 @@ def _pictures(
 ) -> tuple[list[str | None], list[tuple[str, str]], FeatureCache]:
     """Each picture's SHA-256 (None if it cannot be read), the reasons why not, and the cache that has all others."""
     preprocessing = json.dumps(dict(towers.preprocessing), sort_keys=True)
-    kept = FeatureCache(cache, f"image\0{towers.towers_hash}\0{preprocessing}")
+    kept = FeatureCache(cache, f"image\0{towers.towers_hash}\0{preprocessing}\0{towers.runtime}")
     digests: list[str | None] = []
     unreadable: list[tuple[str, str]] = []
     waiting: dict[str, npt.NDArray[Any]] = {}

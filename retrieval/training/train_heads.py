@@ -12,7 +12,7 @@ from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.seen import packed, read_seen
 from retrieval.encoders.towers.base import Towers
 from retrieval.encoders.towers.embedding import identity_head
-from retrieval.encoders.trained import SEEN, require_writable, towers_of, write_trained
+from retrieval.encoders.trained import CURVE, SEEN, require_writable, towers_of, write_trained
 from retrieval.errors import TrainingError
 from retrieval.training.curve import draw
 from retrieval.training.data import TrainingData
@@ -26,7 +26,6 @@ VALIDATION = 0.15
 MIN_PICTURES = 8
 """In the training part: fewer teach a head of a million weights nothing that holds for others."""
 KS = (1, 10)
-CURVE = "curve.png"
 
 Success = list[dict[str, list[float]]]
 
@@ -57,10 +56,11 @@ class Trained:
         return self.fitted.epoch > 0
 
     def facts(self) -> dict[str, Any]:
-        """How the pair came about, as JSON values; the same for the same data, seed and machine."""
+        """How the pair came about, as JSON values; the same for the same data, seed, runtime and machine."""
         parts = self.gathered.parts
         return {
             "started_from": dict(self.started_from),
+            "runtime": self.towers.runtime,
             "data": self.data.summary(),
             "languages": list(self.data.languages),
             "pictures": {

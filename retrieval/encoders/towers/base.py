@@ -40,7 +40,12 @@ class Towers(Protocol):
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to twice this."""
+        """Side in pixels of the square the image tower sees; the decoder may shrink a photo to little more."""
+        ...
+
+    @property
+    def runtime(self) -> str:
+        """What computes the features, in words: `torch`, or of an export `openvino (image f32, text bf16)`."""
         ...
 
     @property

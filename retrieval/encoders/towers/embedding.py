@@ -26,6 +26,7 @@ class EmbeddingTowers:
         self.tokenizer = spec.tokenizer
         self.preprocessing: Mapping[str, Any] = spec.preprocessing
         self.image_size = encoder.image_size
+        self.runtime: str = getattr(encoder, "runtime", "torch")  # encoders without exports have no word for it
         self.image_features_dimension = spec.dimension
         self.text_features_dimension = spec.dimension
 
