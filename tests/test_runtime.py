@@ -18,7 +18,7 @@ from PIL import Image
 
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
-from retrieval.encoders import load_encoder
+from retrieval.encoders import load_encoder, openclip
 from retrieval.encoders.base import DualEncoder
 from retrieval.encoders.heads import Head
 from retrieval.encoders.projected import ProjectedEncoder
@@ -241,6 +241,43 @@ def test_an_operation_that_openvino_lacks(tmp_path: Path, said: Warnings, monkey
         load_encoder(name, runtime="openvino")
     assert not runs_exported(load_encoder(name, pictures=choose.EXPORT_PAYS))
     assert sum("runs in torch: OpenVINO cannot take its graph" in message for message in said()) == 1
+
+
+def test_a_tokenizer_that_needs_torch_is_no_reason_to_stop(
+    tmp_path: Path, said: Warnings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openclip.open_clip, "get_tokenizer", lambda _: Shifted())
+    name = str(tiny_folder(tmp_path / "model"))
+    assert not runs_exported(load_encoder(name, pictures=choose.EXPORT_PAYS))
+    assert sum("runs in torch: its tokenizer (Shifted) cannot be had" in message for message in said()) == 1
+    with pytest.raises(ExportError, match="its tokenizer"):
+        load_encoder(name, runtime="openvino")
+
+
+class Shifted(openclip.open_clip.SimpleTokenizer):
+    """A tokenizer with another vocabulary."""
+
+    def __call__(self, texts: Any, context_length: int | None = None) -> torch.Tensor:
+        return torch.roll(super().__call__(texts, context_length), 1, dims=1)
+
+
+def test_a_graph_that_fails_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = OpenVinoGraph(tmp_path / "text.xml", "f32")
+
+    class Refusing:
+        def infer(self, _: Any) -> Any:
+            raise RuntimeError("Exception from src/cpu.cpp:1:\nout of memory\n")
+
+        def export_model(self) -> bytes:
+            raise RuntimeError("not implemented")
+
+        create_infer_request = lambda self: self  # noqa: E731
+
+    monkeypatch.setattr(graph, "_compile", lambda _: Refusing())
+    with pytest.raises(ExportError, match=r"OpenVINO cannot run .*text\.xml: out of memory"):
+        graph(np.zeros((1, 3), dtype=np.int64))
+    with pytest.raises(ExportError, match=r"OpenVINO cannot write what it compiled of .*not implemented"):
+        graph.compiled_bytes()
 
 
 def a_trained_folder(folder: Path, model: str, image: Head) -> ProjectedEncoder:

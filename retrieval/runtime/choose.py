@@ -84,7 +84,7 @@ def heads_agree(encoder: ProjectedEncoder) -> bool:
         from retrieval.runtime.export import SIDES, vectors
         from retrieval.runtime.gate import EXACT, agreement
 
-        bank = load_file(export.file("bank.safetensors"))
+        bank = load_file(export.file(store.BANK))
     except ExportError:
         return False
     for side in SIDES:
@@ -116,14 +116,14 @@ def runtime_of(name: str) -> str:
 def export_now(encoder: DualEncoder, *, required: bool) -> bool:
     """Export an encoder that is loaded in torch. False if that failed and it is not required; then says why, once.
 
-    Raises ExportError or StorageError if it is required.
+    Raises EncoderError or StorageError if it is required.
     """
     from retrieval.runtime.export import export
 
     say_once(f"exporting {encoder.spec.name} to OpenVINO, once (half a minute or so)")
     try:
         export(encoder)
-    except (ExportError, StorageError) as error:
+    except (EncoderError, StorageError) as error:
         if required:
             raise
         say_once(f"{encoder.spec.name} runs in torch: {error}")

@@ -14,11 +14,13 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from retrieval.encoders.towers.base import Towers
 from retrieval.errors import ExportError, StorageError
@@ -26,6 +28,7 @@ from retrieval.settings import cache_dir
 
 FORMAT = "catalens-export-1"
 MANIFEST = "manifest.json"
+BANK = "bank.safetensors"
 _AGAIN = "make it again: catalens export --model"
 
 
@@ -101,6 +104,24 @@ def find(key: str) -> Export | None:
     """The export of that key, or None. Raises ExportError if it is damaged."""
     folder = exports_dir() / key
     return Export(folder) if folder.exists() else None
+
+
+@contextmanager
+def locked(key: str, name: str) -> Iterator[None]:
+    """Nobody else writes that export meanwhile. name: of the encoder. Raises ExportError if somebody does."""
+    root = exports_dir()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / f".{key}.lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise ExportError(f"another process is exporting {name}", hint="wait for it") from error
+    except OSError as error:
+        raise StorageError(f"cannot write below {root}: {error.strerror or error}", hint="check the disk") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def identity(path: Path) -> list[int]:
