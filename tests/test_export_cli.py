@@ -11,6 +11,7 @@ from filelock import FileLock
 from PIL import Image
 from safetensors.numpy import load_file
 
+from api import export_commands
 from retrieval.encoders import load_encoder
 from retrieval.encoders.base import unit_rows
 from retrieval.errors import ExportError
@@ -51,6 +52,13 @@ def test_export_says_what_was_measured_and_what_runs_from_now_on(run: Run, tmp_p
     run("index", str(tmp_path / "photos"), "--model", model, "--collection", str(tmp_path / "shop"))
     code, out, _ = run("status", "--collection", str(tmp_path / "shop"), "--json")
     assert json.loads(out)["runtime"].startswith("openvino (image ")
+
+
+def test_photos_to_compare_on_are_held_small(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (900, 600)).save(tmp_path / "photos" / "large.png")
+    Image.new("RGB", (50, 20)).save(tmp_path / "photos" / "small.png")
+    assert sorted(one.size for one in export_commands._pictures(tmp_path / "photos", 32)) == [(50, 20), (128, 85)]
 
 
 def test_export_in_words(run: Run, tmp_path: Path) -> None:

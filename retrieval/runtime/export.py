@@ -14,12 +14,12 @@ from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers.base import Towers
 from retrieval.encoders.towers.graphs import ExportableTowers, Graph
-from retrieval.errors import ExportError, StorageError
+from retrieval.errors import EncoderError, ExportError, StorageError
 from retrieval.runtime import bank, names
 from retrieval.runtime.gate import EXACT, Agreement, agreement
-from retrieval.runtime.openvino_graph import OpenVinoGraph, convert, halve, machine, precisions
+from retrieval.runtime.openvino_graph import OpenVinoGraph, convert, halve, precisions
 from retrieval.runtime.reopen import made
-from retrieval.runtime.store import BANK, Export, commit, exports_dir, key_of, locked
+from retrieval.runtime.store import BANK, Export, commit, exports_dir, here, key_of, locked, note_refusal
 
 SIDES = ("image", "text")
 _BATCH = 16
@@ -60,7 +60,12 @@ def export(encoder: DualEncoder, *, pictures: Iterable[Image.Image] = (), tell: 
         for left in root.glob(f".{key}.*[0-9]*"):  # by a process that died
             shutil.rmtree(left, ignore_errors=True)
         try:
-            return _Exporting(encoder, towers, aside, tell).run(key, list(pictures))
+            done = _Exporting(encoder, towers, aside, tell).run(key, list(pictures))
+            note_refusal(encoder, "")
+            return done
+        except EncoderError as error:
+            note_refusal(encoder, str(error))
+            raise
         except OSError as error:
             raise StorageError(
                 f"cannot write below {root}: {error.strerror or error}", hint="check the disk"
@@ -98,7 +103,7 @@ class _Exporting:
             "name": self._towers.name,
             "kind": self._towers.kind,
             "recipe": self._recipe,
-            "machine": machine(),
+            "machine": here(),
             "graphs": {name: {"precision": precision} for name, precision in chosen.items()},
             "gates": {
                 side: {precision: one.to_json() for precision, one in tried.items()}
