@@ -140,7 +140,15 @@ def rehearse_models(names: Sequence[str], chosen: SetChoice, *, runtime: str | N
         print_json({"dataset": dataset.name, "models": models})
     else:
         measured = [
-            RehearsedModel(row.model, row.figures, row.images_per_second, row.query_ms, row.memory_mib, pareto=good)
+            RehearsedModel(
+                row.model,
+                row.figures,
+                row.images_per_second,
+                row.query_ms,
+                row.memory_mib,
+                pareto=good,
+                runtime=row.runtime,
+            )
             for row, good in zip(rows, best, strict=True)
             if not row.error
         ]

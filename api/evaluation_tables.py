@@ -31,6 +31,7 @@ class RehearsedModel:
     query_ms: float
     memory_mib: float
     pareto: bool
+    runtime: str = ""
 
 
 def figures_table(evaluation: Evaluation) -> Table:
@@ -121,7 +122,7 @@ def models_table(models: Sequence[RehearsedModel]) -> Table:
     for model in sorted(models, key=lambda model: -model.figures.get(first, 0)):
         table.add_row(
             "*" if model.pareto else " ",
-            Text(one_line(model.name)),
+            Text(one_line(f"{model.name} ({model.runtime})" if model.runtime else model.name)),
             *(number(measure, model.figures[measure]) if measure in model.figures else "–" for measure in measures),
             f"{model.images_per_second:,.1f}",
             f"{model.query_ms:,.1f}",

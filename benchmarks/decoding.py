@@ -16,7 +16,6 @@ second of one thread, of a thread for each core, and of a process for each core.
 
 import argparse
 import hashlib
-import inspect
 import json
 import multiprocessing
 import os
@@ -119,11 +118,7 @@ def _tile(small: Sequence[Path], generator: np.random.Generator) -> Image.Image:
 def load(model: str, runtime: str | None, scratch: Path) -> DualEncoder:
     """The encoder of that name; `ViT-B-32-random` is made on the spot."""
     name = str(random_model(scratch / RANDOM)) if model == RANDOM else model
-    if "runtime" in inspect.signature(load_encoder).parameters:
-        return partial(load_encoder, name, runtime=runtime)()
-    if runtime not in (None, "torch"):
-        raise SystemExit("there is no other runtime than torch yet")
-    return load_encoder(name)
+    return load_encoder(name, runtime=runtime)
 
 
 def random_model(folder: Path, architecture: str = "ViT-B-32") -> Path:

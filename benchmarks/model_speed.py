@@ -53,7 +53,7 @@ def _seconds(encode: Callable[[int], object], count: int) -> float:
 
 
 def _starter() -> Callable[[int], object]:
-    encoder = load_encoder(STARTER)
+    encoder = load_encoder(STARTER, runtime="torch")
     side = encoder.image_size
     return lambda count: encoder.encode_images(np.zeros((count, side, side, 3), dtype=np.uint8))
 

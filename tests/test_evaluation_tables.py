@@ -185,6 +185,8 @@ def test_models_stand_best_first_and_the_unbeaten_are_marked() -> None:
     assert "".join(word for row in shown[2:5] for word in row.split() if word[0].isalpha() or "-" in word) in long
     assert "[a]" in "".join(line.split()[0] if not line.startswith("*") else line.split()[1] for line in shown[2:5])
     assert lines(models_table([])) != []
+    on_openvino = replace(model("starter", 0.25, 31.2, pareto=True), runtime="openvino")
+    assert "starter (openvino)" in "\n".join(lines(models_table([on_openvino])))
 
 
 def test_control_characters_of_a_data_set_do_not_reach_the_terminal(tmp_path: Path) -> None:

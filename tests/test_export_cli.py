@@ -3,21 +3,28 @@
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
+from safetensors.numpy import load_file
 
+from api import export_commands
 from retrieval.encoders import load_encoder
+from retrieval.encoders.base import unit_rows
 from retrieval.errors import ExportError
 from retrieval.evaluation.types import EvaluationImage, EvaluationSet, EvaluationText, Task
-from retrieval.runtime import choose
+from retrieval.runtime import choose, int8, store
 from retrieval.runtime.export import export
 from retrieval.runtime.gate import EXACT, INT8, INT8_LOSS, Agreement, agreement
 from retrieval.runtime.int8 import Trial, try_int8
+from retrieval.runtime.openvino_graph import convert
 from tests.command_line import Run, runner
 from tests.test_openclip import tiny_folder
 from tests.test_pipeline import paint
+from tests.test_runtime import doctored, tilted
 
 
 @pytest.fixture
@@ -45,6 +52,13 @@ def test_export_says_what_was_measured_and_what_runs_from_now_on(run: Run, tmp_p
     run("index", str(tmp_path / "photos"), "--model", model, "--collection", str(tmp_path / "shop"))
     code, out, _ = run("status", "--collection", str(tmp_path / "shop"), "--json")
     assert json.loads(out)["runtime"].startswith("openvino (image ")
+
+
+def test_photos_to_compare_on_are_held_small(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (900, 600)).save(tmp_path / "photos" / "large.png")
+    Image.new("RGB", (50, 20)).save(tmp_path / "photos" / "small.png")
+    assert sorted(one.size for one in export_commands._pictures(tmp_path / "photos", 32)) == [(50, 20), (128, 85)]
 
 
 def test_export_in_words(run: Run, tmp_path: Path) -> None:
@@ -143,3 +157,48 @@ def test_int8_with_and_without_the_package_that_makes_it(tmp_path: Path, monkeyp
             assert (exported.manifest["graphs"][side]["precision"] == "int8") is trial.passed
     assert {path.name for path in done.export.folder.parent.iterdir()} == before
     assert load_encoder(name).spec == encoder.spec
+
+
+def test_int8_graphs_are_judged_together_and_kept_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With graphs a little off (1 degree) in place of quantised ones: what is kept must be about those."""
+    monkeypatch.setenv("CATALENS_CACHE", str(tmp_path / "cache"))
+    name = str(tiny_folder(tmp_path / "model"))
+    encoder = load_encoder(name, runtime="torch")
+    done = export(encoder)
+    done.export.note_passed("of-other-heads")
+
+    def off(path: Path, out: Path, _: object) -> None:
+        other: Any = doctored(load_encoder(name, runtime="torch"), path.stem, tilted(1))
+        convert(other.graph_sources()[path.stem], out)
+
+    judged: list[set[str]] = []
+
+    def lost(_export: object, _encoder: object, _dataset: object, graphs: Any, before: Any) -> dict[str, float]:
+        judged.append(set(graphs))
+        return dict.fromkeys(before, 0.0)
+
+    monkeypatch.setattr(int8, "quantise", off)
+    monkeypatch.setattr(int8, "_lost", lost)
+    _, trials = try_int8(done.export, encoder, a_set(tmp_path / "set"))
+    assert [trial.passed for trial in trials.values()] == [True, True]
+    assert judged == [{"image"}, {"image", "text"}]
+    reopened = store.Export(done.export.folder)
+    reopened.check()
+    assert not reopened.passed("of-other-heads")
+    rows = load_file(reopened.file(store.BANK))
+    for side in ("image", "text"):
+        assert list(reopened.manifest["gates"][side]) == ["int8"]
+        assert 0.9997 < agreement(unit_rows(rows[f"{side}.torch"]), unit_rows(rows[f"{side}.exported"])).mean < 0.9999
+    assert choose.runtime_of(name) == "openvino (image int8, text int8)"
+    assert not load_encoder(name).graph_sources()  # type: ignore[attr-defined]
+
+
+def test_int8_waits_for_no_other_export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CATALENS_CACHE", str(tmp_path / "cache"))
+    encoder = load_encoder(str(tiny_folder(tmp_path / "model")), runtime="torch")
+    done = export(encoder)
+    with (
+        FileLock(store.exports_dir() / f".{done.export.folder.name}.lock"),
+        pytest.raises(ExportError, match="another process is exporting"),
+    ):
+        try_int8(done.export, encoder, a_set(tmp_path / "set"))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 
 import numpy as np
 import pytest
@@ -69,3 +70,22 @@ def test_a_search_that_comes_again_encodes_nothing(tmp_path: Path) -> None:
         assert searcher.search("red").hits == first
         searcher.search("red", image=tmp_path / "photos" / "a.png")
     assert encoder.asked == ["red"]
+
+
+def test_one_thread_encodes_at_a_time() -> None:
+    class Slow(Counting):
+        inside, most = 0, 0
+
+        def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            sleep(0.02)
+            self.inside -= 1
+            return super().encode_texts(texts)
+
+    encoder = Slow()
+    cache = QueryCache(encoder)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(cache.vector, ["red", "green", "blue", "red", "green", "blue"]))
+    assert encoder.most == 1
+    assert sorted(encoder.asked) == ["blue", "green", "red"]

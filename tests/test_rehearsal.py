@@ -57,6 +57,7 @@ def test_failures_are_rows_and_the_others_go_on(captions: Path) -> None:
     assert good.figures["text_to_image success@10"] == 1
     assert good.images_per_second > 0
     assert good.query_ms > 0
+    assert good.runtime == "torch"
 
 
 def test_memory_is_that_of_the_model_s_own_process(captions: Path) -> None:

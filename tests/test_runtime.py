@@ -18,9 +18,10 @@ from PIL import Image
 
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
-from retrieval.encoders import load_encoder
+from retrieval import encoders
+from retrieval.encoders import load_encoder, openclip
 from retrieval.encoders.base import DualEncoder
-from retrieval.encoders.heads import Head
+from retrieval.encoders.heads import Head, load_heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers.embedding import EmbeddingTowers, identity_head
 from retrieval.encoders.towers.graphs import GraphSource
@@ -249,6 +250,43 @@ def test_an_operation_that_openvino_lacks(tmp_path: Path, said: Warnings, monkey
     assert sum("runs in torch: OpenVINO cannot take its graph" in message for message in said()) == 1
 
 
+def test_a_tokenizer_that_needs_torch_is_no_reason_to_stop(
+    tmp_path: Path, said: Warnings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openclip.open_clip, "get_tokenizer", lambda _: Shifted())
+    name = str(tiny_folder(tmp_path / "model"))
+    assert not runs_exported(load_encoder(name, pictures=choose.EXPORT_PAYS))
+    assert sum("runs in torch: its tokenizer (Shifted) cannot be had" in message for message in said()) == 1
+    with pytest.raises(ExportError, match="its tokenizer"):
+        load_encoder(name, runtime="openvino")
+
+
+class Shifted(openclip.open_clip.SimpleTokenizer):
+    """A tokenizer with another vocabulary."""
+
+    def __call__(self, texts: Any, context_length: int | None = None) -> torch.Tensor:
+        return torch.roll(super().__call__(texts, context_length), 1, dims=1)
+
+
+def test_a_graph_that_fails_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = OpenVinoGraph(tmp_path / "text.xml", "f32")
+
+    class Refusing:
+        def infer(self, _: Any) -> Any:
+            raise RuntimeError("Exception from src/cpu.cpp:1:\nout of memory\n")
+
+        def export_model(self) -> bytes:
+            raise RuntimeError("not implemented")
+
+        create_infer_request = lambda self: self  # noqa: E731
+
+    monkeypatch.setattr(graph, "_compile", lambda _: Refusing())
+    with pytest.raises(ExportError, match=r"OpenVINO cannot run .*text\.xml: out of memory"):
+        graph(np.zeros((1, 3), dtype=np.int64))
+    with pytest.raises(ExportError, match=r"OpenVINO cannot write what it compiled of .*not implemented"):
+        graph.compiled_bytes()
+
+
 def a_trained_folder(folder: Path, model: str, image: Head) -> ProjectedEncoder:
     towers = EmbeddingTowers(load_encoder(model, runtime="torch"))
     write_trained(folder, image=image, text=identity_head(32), towers=towers, facts={}, extra={})
@@ -270,7 +308,57 @@ def test_heads_that_stretch_the_difference_run_in_torch(model: str, tmp_path: Pa
     encoder = a_trained_folder(tmp_path / "heads", model, head)
     assert not runs_exported(encoder.towers.encoder)  # type: ignore[attr-defined]
     (only,) = said()
-    assert "runs in torch: with its heads, image vectors on OpenVINO have a cosine of" in only
+    assert f"the image vectors of {tmp_path / 'heads'} on OpenVINO have a cosine of" in only
+    assert "runs in torch" in only
+    with pytest.raises(ExportError, match="the image vectors of"):
+        load_encoder(str(tmp_path / "heads"), runtime="openvino")
+
+
+def test_an_export_judged_behind_heads_is_judged_again_without_them(tmp_path: Path, said: Warnings) -> None:
+    """Heads that give one vector for all pictures hide that the graph is 3 degrees off."""
+    name = str(tiny_folder(tmp_path / "model"))
+    blind = replace(identity_head(32), linear=np.zeros((32, 32), np.float32), bias=np.ones(32, np.float32))
+    a_trained_folder(tmp_path / "heads", name, blind)
+    towers = EmbeddingTowers(doctored(load_encoder(name, runtime="torch"), "image", tilted(3)))
+    export(ProjectedEncoder(towers, load_heads(tmp_path / "heads" / "heads.safetensors"), str(tmp_path / "heads")))
+    assert names.key_for(name) is not None
+    assert not runs_exported(load_encoder(name))
+    assert "the image vectors of" in said()[0]
+
+
+def test_another_spelling_finds_the_export(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[str] = []
+    real = encoders._in_torch
+    monkeypatch.setattr(encoders, "_in_torch", lambda name: loaded.append(name) or real(model))
+    monkeypatch.setattr(choose, "export_now", lambda *_, **__: pytest.fail("exported anew"))
+    for runtime in ("openvino", "auto"):
+        assert runs_exported(load_encoder("as/others::spell-it", runtime=runtime))
+    assert loaded == ["as/others::spell-it"]
+
+
+def test_a_refusal_is_remembered_until_it_is_asked_for(
+    tmp_path: Path, said: Warnings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = str(tiny_folder(tmp_path / "model"))
+    encoder = load_encoder(name, runtime="torch")
+    with pytest.raises(ExportError):
+        export(doctored(encoder, "image", tilted(3)))
+    assert not runs_exported(load_encoder(name, pictures=choose.EXPORT_PAYS))
+    (only,) = said()
+    assert "runs in torch" in only
+    assert "image vectors are not torch's" in only
+    assert runs_exported(load_encoder(name, runtime="openvino"))
+    assert store.refusal(encoder) == ""
+
+
+def test_the_runtime_in_words_knows_the_environment(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    for value in ("torch", "openvino", "tensorrt"):
+        monkeypatch.setenv("CATALENS_RUNTIME", value)
+        said.append(choose.runtime_of(model))
+    assert said[0] == "torch ($CATALENS_RUNTIME)"
+    assert said[1].startswith("openvino (image ")
+    assert said[2].startswith("none ($CATALENS_RUNTIME: there is no runtime 'tensorrt'")
 
 
 # --- a cache that is not what it was ---
@@ -364,17 +452,13 @@ def test_an_export_of_a_later_format_is_left_alone(model: str) -> None:
         store.Export(folder)
 
 
-def test_an_export_from_another_machine_is_compiled_anew(model: str) -> None:
-    folder = folder_of(model)
-    manifest = store.Export(folder).manifest
-    manifest["machine"] = manifest["machine"] | {"openvino": "2020.1"}
-    del manifest["files"]
-    aside = folder.with_name("aside")
-    shutil.copytree(folder, aside)
-    for graph in ("image", "text"):
-        (aside / "graphs" / f"{graph}.blob").write_bytes(b"of another release")
-    store.commit(aside, folder.name, manifest)
-    assert_same_vectors(load_encoder(model, runtime="openvino"), load_encoder(model, runtime="torch"))
+def test_an_export_from_another_machine_is_not_trusted(
+    model: str, said: Warnings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "here", lambda: {"openvino": "2020.1", "processor": "another"})
+    assert not runs_exported(load_encoder(model))
+    assert "was judged with another OpenVINO or processor" in said()[0]
+    assert choose.runtime_of(model).startswith("torch (")
 
 
 def test_a_compiled_graph_that_is_refused_is_compiled_anew(tmp_path: Path) -> None:

@@ -24,16 +24,24 @@ def load_encoder(name: str, *, runtime: str | None = None, pictures: int = 0) ->
     pickled weights, a missing package, heads of other towers).
     """
     settings.share_cores()
-    from retrieval.runtime.choose import TORCH, chosen, heads_agree
+    from retrieval.errors import ExportError
+    from retrieval.runtime.choose import OPENVINO, TORCH, chosen, require_agreement, runs_on, say_once
 
     wanted = chosen(runtime)
     from retrieval.encoders.trained import is_trained, load_trained
 
     if name != STARTER and is_trained(Path(name).expanduser()):
         encoder = load_trained(Path(name), partial(load_encoder, runtime=wanted, pictures=pictures))
-        if wanted == TORCH or heads_agree(encoder):
+        if runs_on(encoder) == TORCH:
             return encoder
-        return load_trained(Path(name), partial(load_encoder, runtime=TORCH))
+        try:
+            require_agreement(encoder)
+        except ExportError as error:
+            if wanted == OPENVINO:
+                raise
+            say_once(f"{error}; {name} runs in torch")
+            return load_trained(Path(name), partial(load_encoder, runtime=TORCH))
+        return encoder
     return _in_torch(name) if wanted == TORCH else _exported(name, wanted, pictures)
 
 
@@ -50,17 +58,30 @@ def _in_torch(name: str) -> DualEncoder:
 def _exported(name: str, wanted: str, pictures: int) -> DualEncoder:
     """On OpenVINO if there is an export, or one is to be made; else in torch."""
     from retrieval.errors import ExportError
-    from retrieval.runtime.choose import EXPORT_PAYS, OPENVINO, export_now, reopened, say_once
+    from retrieval.runtime.choose import EXPORT_PAYS, OPENVINO, export_now, remember_spelling, reopened, say_once
 
     make = wanted == OPENVINO or pictures >= EXPORT_PAYS
-    try:
-        found = reopened(name)
-    except ExportError as error:
-        found = None
-        say_once(f"{error}; {'it is made again' if make else f'{name} runs in torch'}. {error.hint}")
-    if found is not None:
+
+    def there(spelled: str) -> DualEncoder | None:
+        try:
+            return reopened(spelled)
+        except ExportError as error:
+            say_once(f"{error}; {'it is made again' if make else f'{name} runs in torch'}. {error.hint}")
+            return None
+
+    if (found := there(name)) is not None:
         return found
     encoder = _in_torch(name)
+    canonical = encoder.spec.name
+    if canonical != name:
+        remember_spelling(name, encoder)
+        if (found := there(canonical)) is not None:
+            return found
     if make and export_now(encoder, required=wanted == OPENVINO):
-        return reopened(name) or encoder
+        found = reopened(canonical)
+        if canonical != name:
+            remember_spelling(name, encoder)
+        if found is None and wanted == OPENVINO:
+            raise ExportError(f"the export of {canonical} is not found again", hint="use --runtime torch")
+        return found or encoder
     return encoder

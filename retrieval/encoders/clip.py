@@ -85,7 +85,7 @@ class ClipEncoder:
         return self._sources
 
     def unpack(self, folder: Path) -> Mapping[str, Any]:
-        """Write the tokenizer; raises EncoderError if it cannot do without torch."""
+        """Write the tokenizer; raises ExportError if it cannot do without torch."""
         if self._unpack is not None:
             self._unpack(folder)
         return {"spec": self.spec.to_json(), "trimmed": self._trimmed}

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.encoders.clip_tokens import CLEANINGS, Tokens, write_vocabulary
-from retrieval.errors import EncoderError
+from retrieval.errors import EncoderError, ExportError
 from retrieval.runtime.bank import awkward_texts
 
 VOCABULARY = "merges.txt"
@@ -24,7 +24,7 @@ def write_tokenizer(folder: Path, tokenizer: Any, published: Path) -> None:
 
     tokenizer: open_clip's. published: the vocabulary that open_clip ships, gzipped.
 
-    Raises EncoderError if no cleaning of texts gives the ids that the tokenizer gives: another vocabulary, or a
+    Raises ExportError if no cleaning of texts gives the ids that the tokenizer gives: another vocabulary, or a
     tokenizer of another library.
     """
     texts = awkward_texts()
@@ -36,7 +36,7 @@ def write_tokenizer(folder: Path, tokenizer: Any, published: Path) -> None:
             facts = {"context": tokens.context, "cleaning": cleaning}
             (folder / FACTS).write_text(json.dumps(facts), encoding="utf-8")
             return
-    raise EncoderError(
+    raise ExportError(
         f"its tokenizer ({type(tokenizer).__name__}) cannot be had without torch: other ids on {len(texts)} texts",
         hint="it runs in torch as before: --runtime torch",
     )

@@ -78,8 +78,8 @@ class StarterTowers:
         return sentence.MultilingualSentenceEncoder(self._unpacked), minilm.MiniLM()
 
     def graph_sources(self) -> Mapping[str, GraphSource]:
-        """The image tower. The text towers are NumPy."""
-        return {"image": efficientnet.source()}
+        """The image tower; of an export, nothing. The text towers are NumPy."""
+        return {} if self._graphs else {"image": efficientnet.source()}
 
     def unpack(self, folder: Path) -> Mapping[str, Any]:
         """Write the multilingual text tower in a form that opens at once; the other does anyway."""

@@ -15,6 +15,7 @@ from retrieval.errors import CatalensError
 from retrieval.evaluation.embed import embed_images, embed_texts
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.types import EvaluationSet, EvaluationText
+from retrieval.runtime.choose import runs_on
 
 MEASURES = ("success@1", "success@10")
 TIMED_QUERIES = 50
@@ -30,7 +31,7 @@ class Rehearsal:
 
     figures: direction and measure, such as `text_to_image success@1` -> share. images_per_second: read, decoded and
     encoded. query_ms: median for one text. memory_mib: the most that its process held (resident), Python and libraries
-    included.
+    included. runtime: what it ran on.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Rehearsal:
     query_ms: float = 0.0
     memory_mib: float = 0.0
     error: str = ""
+    runtime: str = ""
 
 
 def rehearse(models: Sequence[str], open_set: OpenSet, *, load: Load = load_encoder) -> list[Rehearsal]:
@@ -104,6 +106,7 @@ def measure(model: str, open_set: OpenSet, load: Load) -> Rehearsal:
         images_per_second=images / seconds,
         query_ms=1000 * median(times),
         memory_mib=peak_memory_mib(),
+        runtime=runs_on(encoder),
     )
 
 

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from PIL import Image
 
 from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers.base import Towers
 from retrieval.encoders.towers.graphs import ExportableTowers, Graph
-from retrieval.errors import ExportError, StorageError
+from retrieval.errors import EncoderError, ExportError, StorageError
 from retrieval.runtime import bank, names
 from retrieval.runtime.gate import EXACT, Agreement, agreement
-from retrieval.runtime.openvino_graph import OpenVinoGraph, convert, halve, machine, precisions
+from retrieval.runtime.openvino_graph import OpenVinoGraph, convert, halve, precisions
 from retrieval.runtime.reopen import made
-from retrieval.runtime.store import Export, commit, exports_dir, key_of
+from retrieval.runtime.store import BANK, Export, commit, exports_dir, here, key_of, locked, note_refusal
 
 SIDES = ("image", "text")
 _BATCH = 16
@@ -57,19 +56,22 @@ def export(encoder: DualEncoder, *, pictures: Iterable[Image.Image] = (), tell: 
     key = key_of(towers)
     root = exports_dir()
     aside = root / f".{key}.{os.getpid()}"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{key}.lock", timeout=0):
-            for left in root.glob(f".{key}.*[0-9]*"):  # by a process that died
-                shutil.rmtree(left, ignore_errors=True)
-            try:
-                return _Exporting(encoder, towers, aside, tell).run(key, list(pictures))
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
-    except Timeout as error:
-        raise ExportError(f"another process is exporting {encoder.spec.name}", hint="wait for it") from error
-    except OSError as error:
-        raise StorageError(f"cannot write below {root}: {error.strerror or error}", hint="check the disk") from error
+    with locked(key, encoder.spec.name):
+        for left in root.glob(f".{key}.*[0-9]*"):  # by a process that died
+            shutil.rmtree(left, ignore_errors=True)
+        try:
+            done = _Exporting(encoder, towers, aside, tell).run(key, list(pictures))
+            note_refusal(encoder, "")
+            return done
+        except EncoderError as error:
+            note_refusal(encoder, str(error))
+            raise
+        except OSError as error:
+            raise StorageError(
+                f"cannot write below {root}: {error.strerror or error}", hint="check the disk"
+            ) from error
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 class _Exporting:
@@ -101,7 +103,7 @@ class _Exporting:
             "name": self._towers.name,
             "kind": self._towers.kind,
             "recipe": self._recipe,
-            "machine": machine(),
+            "machine": here(),
             "graphs": {name: {"precision": precision} for name, precision in chosen.items()},
             "gates": {
                 side: {precision: one.to_json() for precision, one in tried.items()}
@@ -182,7 +184,7 @@ class _Exporting:
     def _write_bank(self) -> None:
         from safetensors.numpy import save_file
 
-        save_file(self._bank, self._aside / "bank.safetensors")
+        save_file(self._bank, self._aside / BANK)
 
 
 def vectors(encoder: DualEncoder, side: str, features: FloatArray) -> FloatArray:

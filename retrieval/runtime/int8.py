@@ -24,7 +24,7 @@ from retrieval.runtime.export import SIDES, vectors
 from retrieval.runtime.gate import INT8, INT8_LOSS, Agreement, agreement
 from retrieval.runtime.openvino_graph import OpenVinoGraph, quantise
 from retrieval.runtime.reopen import LazyGraph, made
-from retrieval.runtime.store import Export
+from retrieval.runtime.store import BANK, Export
 
 CALIBRATION = 200
 """Pictures or texts of the set that decide where int8 cuts off."""
@@ -50,34 +50,60 @@ def try_int8(
 
     encoder: the one that was exported, in torch. dataset: labelled, with its pictures.
 
-    Raises ExportError without the package nncf, EvaluationError for a set that cannot judge.
+    Raises ExportError without the package nncf or while another process exports, EvaluationError for a set that cannot
+    judge.
     """
     tell(f"success@1 on {dataset.name} in torch")
     before = _success(dataset, encoder)
     aside = export.folder.with_name(f".{export.folder.name}.{os.getpid()}")
     shutil.rmtree(aside, ignore_errors=True)
-    shutil.copytree(export.folder, aside, ignore=shutil.ignore_patterns("seen.json"))
+    with store.locked(export.folder.name, encoder.spec.name):
+        return _try_aside(export, encoder, dataset, before, aside, tell)
+
+
+def _try_aside(
+    export: Export,
+    encoder: DualEncoder,
+    dataset: EvaluationSet,
+    before: Mapping[str, float],
+    aside: Path,
+    tell: Callable[[str], None],
+) -> tuple[Export, dict[str, Trial]]:
+    from safetensors.numpy import load_file, save_file
+
+    # What is about the files or the vectors that were there is not true of the new ones.
+    shutil.copytree(export.folder, aside, ignore=shutil.ignore_patterns("seen.json", store.MANIFEST, "passed-*"))
     try:
         trials: dict[str, Trial] = {}
-        precisions: dict[str, dict[str, str]] = {}
-        for side in SIDES:
+        taken: dict[str, Graph] = {}
+        rows = load_file(export.file(BANK))
+        gates = dict(export.manifest["gates"])
+        for side in SIDES:  # the second is judged with the first as it will be
             names = [name for name in export.manifest["graphs"] if name.partition(".")[0] == side]
             if not names:
                 continue
             tell(f"{side} tower in int8")
             graphs = _quantised(export, aside, side, names, _rows(dataset, encoder, side))
-            trials[side] = _trial(export, encoder, dataset, side, graphs, before)
+            features = _features(export, side, taken | graphs)
+            reference = rows[f"{side}.torch"][: len(features)]
+            cosines = agreement(vectors(encoder, side, reference), vectors(encoder, side, features))
+            trials[side] = Trial(cosines, _lost(export, encoder, dataset, taken | graphs, before))
             if trials[side].passed:
-                _take(aside, graphs)
-                precisions |= {name: {"precision": "int8"} for name in names}
-        if not precisions:
+                taken |= _take(aside, graphs)
+                rows |= {f"{side}.torch": reference, f"{side}.exported": features}
+                gates[side] = {"int8": cosines.to_json()}
+        if not taken:
             return export, trials
+        save_file(rows, aside / BANK)
         manifest = {name: value for name, value in export.manifest.items() if name not in ("files", "format")}
-        manifest["graphs"] = manifest["graphs"] | precisions
+        manifest["graphs"] = manifest["graphs"] | {name: {"precision": "int8"} for name in taken}
+        manifest["gates"] = gates
         manifest["int8"] = {
             side: {"lowest": one.cosines.lowest, "lost": dict(one.lost)} for side, one in trials.items()
         }
-        return store.commit(aside, export.folder.name, manifest), trials
+        done = store.commit(aside, export.folder.name, manifest)
+        done.note_passed(encoder.spec.fingerprint)  # other heads pass the gate of float, or run in torch
+        return done, trials
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
@@ -115,30 +141,32 @@ def _quantised(export: Export, aside: Path, side: str, names: Sequence[str], row
     return found
 
 
-def _trial(
+def _towers(export: Export, graphs: Mapping[str, Graph]) -> Any:
+    """The export's towers with these graphs in place of its own."""
+    held: dict[str, Graph] = {name: LazyGraph(export, name) for name in export.manifest["graphs"]}
+    return made(export.manifest["kind"], export.manifest["recipe"], held | dict(graphs), export.folder / "unpacked")
+
+
+def _features(export: Export, side: str, graphs: Mapping[str, Graph]) -> FloatArray:
+    """Of the bank's own pictures or texts: an export may know more, which the user gave."""
+    towers = _towers(export, graphs)
+    if side == "text":
+        return np.asarray(towers.text_features(bank.sentences()))
+    pixels = np.stack([towers.preprocess(picture) for picture in bank.pictures()])
+    return np.asarray(towers.image_features(pixels))
+
+
+def _lost(
     export: Export,
     encoder: DualEncoder,
     dataset: EvaluationSet,
-    side: str,
     graphs: Mapping[str, Graph],
     before: Mapping[str, float],
-) -> Trial:
-    from safetensors.numpy import load_file
-
-    held: dict[str, Graph] = {name: LazyGraph(export, name) for name in export.manifest["graphs"]}
-    towers: Any = made(
-        export.manifest["kind"], export.manifest["recipe"], held | dict(graphs), export.folder / "unpacked"
-    )
-    if side == "image":
-        given = np.stack([towers.preprocess(picture) for picture in bank.pictures()])
-        features = towers.image_features(given)
-    else:
-        features = towers.text_features(bank.sentences())
-    reference = load_file(export.file("bank.safetensors"))[f"{side}.torch"][: len(features)]
-    cosines = agreement(vectors(encoder, side, reference), vectors(encoder, side, features))
+) -> dict[str, float]:
+    towers = _towers(export, graphs)
     judged = ProjectedEncoder(towers, encoder.heads, "int8") if isinstance(encoder, ProjectedEncoder) else towers
     after = _success(dataset, judged)
-    return Trial(cosines, {direction: before[direction] - after[direction] for direction in before})
+    return {direction: before[direction] - after[direction] for direction in before}
 
 
 def _success(dataset: EvaluationSet, encoder: DualEncoder) -> dict[str, float]:
@@ -146,8 +174,10 @@ def _success(dataset: EvaluationSet, encoder: DualEncoder) -> dict[str, float]:
     return {direction: result.figures["success@1"] for direction, result in results.items()}
 
 
-def _take(aside: Path, graphs: Mapping[str, OpenVinoGraph]) -> None:
+def _take(aside: Path, graphs: Mapping[str, OpenVinoGraph]) -> dict[str, Graph]:
+    """Put them in place; the same graphs, opened there."""
     for name, graph in graphs.items():
         (aside / "graphs" / f"{name}.blob").write_bytes(graph.compiled_bytes())
         for suffix in ("xml", "bin"):
             (aside / "graphs" / f"{name}-int8.{suffix}").replace(aside / "graphs" / f"{name}.{suffix}")
+    return {name: OpenVinoGraph(aside / "graphs" / f"{name}.xml", "int8") for name in graphs}

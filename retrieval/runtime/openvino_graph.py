@@ -148,17 +148,23 @@ class OpenVinoGraph:
         self._mapped: npt.NDArray[np.uint8] | None = None
 
     def __call__(self, *inputs: npt.NDArray[Any]) -> FloatArray:
-        """Arrays with one row each -> float32 [n, features]."""
+        """Arrays with one row each -> float32 [n, features]. Raises ExportError if OpenVINO fails."""
         bulk = len(inputs[0]) >= BULK
         requests = vars(self._requests).setdefault("held", {})
-        if bulk not in requests:
-            requests[bulk] = self._compile(bulk).create_infer_request()
-        result = requests[bulk].infer([np.ascontiguousarray(given) for given in inputs])
+        try:
+            if bulk not in requests:
+                requests[bulk] = self._compile(bulk).create_infer_request()
+            result = requests[bulk].infer([np.ascontiguousarray(given) for given in inputs])
+        except RuntimeError as error:
+            raise self._failed("run", error) from error
         return np.array(result[0], dtype=np.float32)
 
     def compiled_bytes(self) -> bytes:
-        """The graph as compiled for this machine, to be given as `blob`."""
-        exported = self._compile(False).export_model()
+        """The graph as compiled for this machine, to be given as `blob`. Raises ExportError."""
+        try:
+            exported = self._compile(False).export_model()
+        except RuntimeError as error:
+            raise self._failed("write what it compiled of", error) from error
         return exported if isinstance(exported, bytes) else bytes(exported.getvalue())
 
     def _compile(self, bulk: bool) -> Any:
@@ -188,4 +194,8 @@ class OpenVinoGraph:
                     return _device().import_model(tensor, "CPU", dict(properties))
             return _device().compile_model(self._path, "CPU", dict(properties))
         except RuntimeError as error:
-            raise ExportError(f"OpenVINO cannot open {self._path}: {error}", hint="catalens export") from error
+            raise self._failed("open", error) from error
+
+    def _failed(self, at: str, error: RuntimeError) -> ExportError:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+        return ExportError(f"OpenVINO cannot {at} {self._path}: {reason}", hint="catalens export, or --runtime torch")

@@ -8,7 +8,7 @@ from retrieval.encoders.base import EncoderSpec
 from retrieval.encoders.towers.base import Towers
 from retrieval.encoders.towers.graphs import Graph
 from retrieval.errors import ExportError
-from retrieval.runtime.openvino_graph import OpenVinoGraph, machine
+from retrieval.runtime.openvino_graph import OpenVinoGraph
 from retrieval.runtime.store import Export
 
 
@@ -28,13 +28,11 @@ class LazyGraph:
     def _opened(self) -> OpenVinoGraph:
         manifest, stem = self._export.manifest, self._export.folder / "graphs" / self._name
         precision = manifest["graphs"][self._name]["precision"]
-        # compiled for another machine it would be refused, or slow
-        blob = Path(f"{stem}.blob") if manifest["machine"] == machine() else None
-        return OpenVinoGraph(Path(f"{stem}.xml"), precision, blob)
+        return OpenVinoGraph(Path(f"{stem}.xml"), precision, Path(f"{stem}.blob"))
 
 
 def towers_of_export(export: Export) -> Towers:
-    """The towers of an export. Raises ExportError if it is damaged or of a kind that this release does not know."""
+    """The towers of an export. Raises ExportError if it is damaged, was judged elsewhere or is of an unknown kind."""
     export.check()
     graphs: dict[str, Graph] = {name: LazyGraph(export, name) for name in export.manifest["graphs"]}
     kind, recipe = export.manifest["kind"], export.manifest["recipe"]

@@ -4,28 +4,36 @@ exports/KEY/manifest.json       what it is an export of, and of every other file
 exports/KEY/graphs/NAME.*       the graph as OpenVINO keeps it, and compiled for this machine
 exports/KEY/unpacked/           what towers wrote to open quickly
 exports/KEY/bank.safetensors    features of both runtimes, to judge heads that are trained later
+exports/refused/                what was refused on this machine, and why
 exports/names/                  which export belongs to which model (`names.py`)
 
 A file is hashed when it is written and again whenever its size, times, inode or device are not those that were seen
-then, as git does. So a search hashes nothing, and a file that was copied, cut off or written over is found out.
+then, as git does. So a search hashes nothing of an export, and a file that was copied, cut off or written over is found
+out. The starter's English text tower is not part of it: it is opened from its package, whose 90 MB are hashed (70 ms).
 """
 
 import hashlib
 import json
 import os
+import platform
 import shutil
-from collections.abc import Mapping
-from contextlib import suppress
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from retrieval.encoders.base import DualEncoder
 from retrieval.encoders.towers.base import Towers
 from retrieval.errors import ExportError, StorageError
 from retrieval.settings import cache_dir
 
 FORMAT = "catalens-export-1"
 MANIFEST = "manifest.json"
+BANK = "bank.safetensors"
 _AGAIN = "make it again: catalens export --model"
 
 
@@ -77,7 +85,12 @@ class Export:
         return path
 
     def check(self) -> None:
-        """Check every file. Raises ExportError."""
+        """Check every file, and that it was judged on a machine like this one. Raises ExportError."""
+        if self.manifest["machine"] != here():  # another release or processor may compute something else
+            raise ExportError(
+                f"the export of {self.manifest['name']} was judged with another OpenVINO or processor",
+                hint=f"{_AGAIN} {self.manifest['name']}",
+            )
         for name in self.manifest["files"]:
             self.file(name)
 
@@ -101,6 +114,68 @@ def find(key: str) -> Export | None:
     """The export of that key, or None. Raises ExportError if it is damaged."""
     folder = exports_dir() / key
     return Export(folder) if folder.exists() else None
+
+
+def here() -> dict[str, str]:
+    """What the numbers of a graph depend on beside the graph, as JSON values. Imports nothing heavy (2 ms)."""
+    try:
+        release = version("openvino")
+    except PackageNotFoundError:
+        release = ""
+    return {"openvino": release, "processor": _processor()}
+
+
+@cache
+def _processor() -> str:
+    found = [platform.machine(), platform.processor()]
+    with suppress(OSError), Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if not line.strip():  # the end of the first core
+                break
+            if line.startswith(("model name", "flags", "Features", "CPU part")):
+                found.append(line.strip())
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
+
+
+def refusal(encoder: DualEncoder) -> str:
+    """Why an export of that encoder was refused on a machine like this one; empty if it was not."""
+    try:
+        told = json.loads(_refusal(encoder).read_text(encoding="utf-8"))
+        return str(told["reason"]) if told["machine"] == here() else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def note_refusal(encoder: DualEncoder, reason: str) -> None:
+    """Remember it, or with no reason forget it. Where the cache cannot be written, it is tried again next time."""
+    path = _refusal(encoder)
+    with suppress(OSError):
+        if reason:
+            write_whole(path, json.dumps({"reason": reason, "machine": here()}).encode())
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _refusal(encoder: DualEncoder) -> Path:
+    return exports_dir() / "refused" / f"{encoder.spec.fingerprint}.json"
+
+
+@contextmanager
+def locked(key: str, name: str) -> Iterator[None]:
+    """Nobody else writes that export meanwhile. name: of the encoder. Raises ExportError if somebody does."""
+    root = exports_dir()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(root / f".{key}.lock", timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise ExportError(f"another process is exporting {name}", hint="wait for it") from error
+    except OSError as error:
+        raise StorageError(f"cannot write below {root}: {error.strerror or error}", hint="check the disk") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def identity(path: Path) -> list[int]:

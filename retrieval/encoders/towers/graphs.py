@@ -62,7 +62,7 @@ class ExportableTowers(Towers, Protocol):
     def unpack(self, folder: Path) -> Mapping[str, Any]:
         """Write what opens quickly into an empty folder; return what else is needed to make the towers, as JSON values.
 
-        Raises EncoderError if a part of them (a tokenizer) cannot do without torch.
+        Raises ExportError if a part of them (a tokenizer) cannot do without torch.
         """
         ...
 
