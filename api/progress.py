@@ -68,9 +68,11 @@ def _plain(console: Console, labels: Mapping[str, str]) -> "OnProgress":
         if now - last < SECONDS_BETWEEN_LINES:
             return
         last = now
-        rate = progress.done / (now - started) if now > started else 0
         total = max(progress.total, progress.done)  # the total is an estimate
-        left = (total - progress.done) / rate if rate else 0
-        console.print(f"{labels[progress.stage]}: {progress.done:,} of {total:,}, {rate:,.0f}/s, {left:,.0f} s left")
+        line = f"{labels[progress.stage]}: {progress.done:,} of {total:,}"
+        if progress.done and now - started >= 1:  # before that the rate means nothing
+            rate = progress.done / (now - started)
+            line += f", {rate:,.0f}/s, {(total - progress.done) / rate:,.0f} s left"
+        console.print(line)
 
     return on_progress

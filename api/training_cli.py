@@ -31,7 +31,8 @@ def heads(
         "starter"
     ),
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the heads; it is then a --model of every command.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for the heads; then a --model of index, eval, export."),
     ] = None,
     split: Annotated[str, typer.Option(help="Split to train on; otherwise train where a set has several.")] = "",
     language: Annotated[

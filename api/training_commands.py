@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from retrieval.training.train_heads import Trained
 
 LABELS = {"images": "Encoding pictures", "texts": "Encoding texts", "epochs": "Training epochs"}
+FEW_JUDGED = 400  # validation pictures below which 5 points of success@1 may be chance
 SHOWN_UNREADABLE = 10
 
 
@@ -135,8 +136,11 @@ def _report(trained: "Trained", folder: Path, seconds: Mapping[str, float], *, a
         _print_figures(trained, facts)
     what = f"{found.encoded[0]:,} pictures and {found.encoded[1]:,} texts encoded, all others were kept"
     err.print(f"{what}; {seconds['features']:.1f} s for features, {seconds['training']:.1f} s of training")
-    err.print(f"Written to {folder}; look at {folder / 'curve.png'}, and try:", markup=False, soft_wrap=True)
-    err.print(f"  catalens eval DATA --model {folder}", markup=False, soft_wrap=True)
+    err.print(f"Written to {folder}; look at {folder / 'curve.png'}", markup=False, soft_wrap=True)
+    if not trained.improved:
+        return
+    err.print("Is it better on data that neither model has seen? Judge it, then index with it:")
+    err.print(f"  catalens eval UNSEEN --model {folder}", markup=False, soft_wrap=True)
     err.print(f"  catalens index SOURCE --model {folder} --collection NEW", markup=False, soft_wrap=True)
 
 
@@ -171,6 +175,11 @@ def _print_figures(trained: "Trained", facts: Mapping[str, Any]) -> None:
     if trained.improved:
         line = f"Epoch {best} of {ran} had the best success@1 on validation, the mean of both directions, and is kept."
         out.print(Text(line), soft_wrap=True)
+        if (judged := pictures["validation"]) < FEW_JUDGED:
+            # 1.96 standard errors of a share of one half (normal approximation)
+            chance = 98 / judged**0.5
+            line = f"With only {judged:,} validation pictures, differences of up to {chance:.0f} points may be chance."
+            out.print(Text(line), soft_wrap=True)
     else:
         best_figure = max(epoch.figure for epoch in trained.fitted.history)
         line = (

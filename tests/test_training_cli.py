@@ -66,7 +66,9 @@ def test_the_whole_way(run: Run, tmp_path: Path) -> None:
     assert "together: 120 pictures, " in lines[1]
     (mean,) = (line.split() for line in lines if line.startswith("mean"))
     assert float(mean[2]) > float(mean[1]) + 0.2
-    assert "had the best success@1 on validation" in lines[-1]
+    assert "had the best success@1 on validation" in lines[-2]
+    assert lines[-1].startswith("With only ")
+    assert lines[-1].endswith(" points may be chance.")
     assert "120 pictures and 174 texts encoded" in err
     assert list((tmp_path / "cache" / "features").rglob("*.safetensors"))
 
