@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.environment import describe
-from retrieval.encoders import STARTER, load_encoder
+from retrieval.encoders import load_encoder
+from retrieval.encoders.base import STARTER
 from retrieval.encoders.registry import models
 
 OUT = Path(__file__).parents[1] / "retrieval" / "encoders" / "model_speed.json"

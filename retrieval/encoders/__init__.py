@@ -4,9 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from retrieval import settings
-from retrieval.encoders.base import DualEncoder
-
-STARTER = "starter"
+from retrieval.encoders.base import STARTER, DualEncoder
 
 
 def load_encoder(name: str, *, runtime: str | None = None, pictures: int = 0) -> DualEncoder:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 FloatArray = npt.NDArray[np.float32]
 
+STARTER = "starter"
+"""The name of the model that is built in."""
+
 
 @dataclass(frozen=True)
 class EncoderSpec:

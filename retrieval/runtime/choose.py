@@ -5,8 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-from retrieval.encoders import STARTER
-from retrieval.encoders.base import DualEncoder
+from retrieval.encoders.base import STARTER, DualEncoder
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.trained import is_trained, read_facts
 from retrieval.errors import EncoderError, ExportError, QueryError, StorageError
