@@ -28,8 +28,8 @@ SHA256 = {
 }
 DIMENSION = 384
 MAX_TOKENS = 128  # what the tower was trained with
-# More pieces of letters a word than this, and a text is not English: true of no English caption in Flickr8k, of 0.4 % of
-# fashion titles, of all Chinese and Arabic captions, and of few German, French or Spanish texts.
+# More pieces of letters a word than this, and a text is not English: true of no English caption in Flickr8k, of 0.4 %
+# of fashion titles, of all Chinese and Arabic captions, and of few German, French or Spanish texts.
 FOREIGN = 2.0
 
 _LAYERS, _ATTENTION_HEADS, _EPSILON = 6, 12, 1e-12

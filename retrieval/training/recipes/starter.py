@@ -48,8 +48,8 @@ VIEWS = 4
 # How often an epoch sees the pictures of a source: captions are what the towers know least, and ikea has few pictures.
 TIMES: Mapping[str, int] = {"flickr8k": 2, "ikea": 3}
 # Of tuning, each from the mean of the ends so far with the learning rate raised again (Loshchilov & Hutter 2017,
-# arXiv:1608.03983). The mean of the ends is what is shipped: of two, on validation, it has 0.8 points more than the better
-# one, success@1 and @10 together (Wortsman et al. 2022, arXiv:2203.05482).
+# arXiv:1608.03983). The mean of the ends is what is shipped: of two, on validation, it has 0.8 points more than the
+# better one, success@1 and @10 together (Wortsman et al. 2022, arXiv:2203.05482).
 ROUNDS = 3
 HEADS_SETTINGS = Settings(dropout=0.3, average=0.99, bfloat16=True, texts_per_picture=6, epochs=24, patience=24)
 TUNING_SETTINGS = Settings(
