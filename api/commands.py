@@ -5,27 +5,27 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from api.formats import escaped, one_line
-from api.hits import hits_table
+from api.hits import hit_json, hits_table
 from retrieval.errors import (
     CollectionDamaged,
     CollectionError,
     CollectionNotFound,
     EncoderError,
     FingerprintMismatch,
-    ImageError,
     SourceError,
 )
 
 if TYPE_CHECKING:
-    from retrieval.catalogue.queries import Modality, Problem
+    from retrieval.catalogue.queries import Problem
     from retrieval.encoders.base import DualEncoder
+    from retrieval.query import Query
     from retrieval.search import Answer
 
 SHOWN_PROBLEMS = 20
@@ -80,19 +80,12 @@ def index(
         )
 
 
-def search(
-    words: str, image: Path | None, k: int, by: str, collection: Path, *, runtime: str | None = None, as_json: bool
-) -> None:
+def search(query: "Query", collection: Path, *, runtime: str | None = None, as_json: bool) -> None:
     """Search and print the hits."""
-    from retrieval.search import Query, Searcher
+    from retrieval.search import Searcher
 
-    # Made first, so that a query that cannot be answered is said so before a model is loaded.
-    query = Query(words, image, k, cast("Modality", by))
     with Searcher.open(collection, runtime=runtime) as searcher:
-        try:
-            answer = searcher.answer(query)
-        except ImageError as error:
-            raise ImageError(f"{image}: {error}", hint="give the path of a photo to --image") from error
+        answer = searcher.answer(query)
     if as_json:
         _print_json(_answer_json(answer))
     elif out.is_terminal:
@@ -100,7 +93,8 @@ def search(
         err.print(f"{len(answer.hits)} hits in {answer.took_ms:,.0f} ms", style="dim")
     else:
         for hit in answer.hits:
-            columns = (str(hit.rank), f"{hit.score:.4f}", hit.item_id, hit.title, hit.photo or "")
+            score = "" if hit.score is None else f"{hit.score:.4f}"
+            columns = (str(hit.rank), score, hit.item_id, hit.title, hit.photo or "")
             sys.stdout.write("\t".join(map(escaped, columns)) + "\n")
     if not answer.hits:
         err.print("The collection is empty. Fill it with: catalens index YOUR-FOLDER")
@@ -167,18 +161,7 @@ def demo(folder: Path) -> None:
 
 
 def _answer_json(answer: "Answer") -> dict[str, Any]:
-    hits = [
-        {
-            "rank": hit.rank,
-            "item_id": hit.item_id,
-            "score": round(hit.score, 6),
-            "title": hit.title,
-            "photo": hit.photo,
-            "matched_text": hit.matched_text,
-            "attributes": dict(hit.attributes),
-        }
-        for hit in answer.hits
-    ]
+    hits = [hit_json(hit) for hit in answer.hits]
     return {"query": answer.query, "hits": hits, "took_ms": round(answer.took_ms, 3)}
 
 

@@ -1,13 +1,38 @@
-"""Ranked hits on a terminal."""
+"""Ranked hits on a terminal and as JSON."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from api.formats import format_price, one_line
 from retrieval.records import Hit
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """A hit as JSON values. Legs and rules are there only where they had a part in it."""
+    value = {
+        "rank": hit.rank,
+        "item_id": hit.item_id,
+        "score": _rounded(hit.score),
+        "cosine": _rounded(hit.cosine),
+        "confidence": _rounded(hit.confidence),
+        "title": hit.title,
+        "photo": hit.photo,
+        "matched_text": hit.matched_text,
+        "attributes": dict(hit.attributes),
+    }
+    if hit.legs:
+        value["legs"] = {leg: dict(numbers) for leg, numbers in hit.legs.items()}
+    if hit.rules:
+        value["rules"] = list(hit.rules)
+    return value
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def hits_table(hits: Sequence[Hit]) -> Table:
@@ -25,7 +50,12 @@ def hits_table(hits: Sequence[Hit]) -> Table:
         # As Text, because a plain string would have its [brackets] read as markup. The title alone is cut: a column
         # that must not wrap takes its width from all the others.
         title = Text(one_line(hit.title), no_wrap=True, overflow="ellipsis", style=photo_link(hit.photo))
-        row = [Text(str(hit.rank)), Text(f"{hit.score:.3f}"), Text(one_line(hit.item_id)), title]
+        row = [
+            Text(str(hit.rank)),
+            Text("" if hit.score is None else f"{hit.score:.3f}"),
+            Text(one_line(hit.item_id)),
+            title,
+        ]
         table.add_row(*row, *([Text(price)] if with_price else []))
     return table
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -14,11 +15,13 @@ from sqlalchemy import Connection, Engine
 
 from retrieval.catalogue import queries
 from retrieval.catalogue.engine import database_status, is_immutable, reading_engine
-from retrieval.catalogue.queries import EncoderRow, Modality, OwnerRow, Problem
+from retrieval.catalogue.queries import EncoderRow, ItemRow, Modality, OwnerRow, Problem
 from retrieval.catalogue.versions import require_head, unfinished
-from retrieval.errors import CollectionError, FingerprintMismatch
+from retrieval.errors import CollectionError, FingerprintMismatch, QueryError
 from retrieval.index.base import IdArray
 from retrieval.index.view import VectorView
+
+IDS_COMPARED = 20_000  # ids looked at for one like a mistyped one: 0.1 s
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,40 @@ class Collection:
         """Stored unit vectors: ids [n] ascending and float16 [n, dimension]."""
         with self._engine.connect() as connection:
             return queries.vectors_of(connection, modality, owner_ids, self.encoder.dimension)
+
+    def item_keys(self, modality: Modality, owner_ids: list[int]) -> dict[int, int]:
+        """The item of each photo or text; those deleted meanwhile are missing."""
+        with self._engine.connect() as connection:
+            return queries.item_keys_of(connection, modality, owner_ids)
+
+    def shown(
+        self, item_keys: list[int], photo_ids: list[int], text_ids: list[int]
+    ) -> tuple[dict[int, ItemRow], dict[int, str], dict[int, str]]:
+        """What hits show, of one snapshot: items by key, paths by photo id, words by text id."""
+        with self._engine.connect() as connection, connection.begin():
+            return (
+                queries.item_rows(connection, item_keys),
+                queries.shown_of(connection, "image", photo_ids),
+                queries.shown_of(connection, "text", text_ids),
+            )
+
+    def item_key(self, item_id: str) -> int:
+        """The key of an item. Raises QueryError, with ids that look like it, when there is none of that id."""
+        with self._engine.connect() as connection:
+            key = queries.item_key(connection, item_id)
+            if key is not None:
+                return key
+            near = get_close_matches(item_id, queries.item_ids(connection, IDS_COMPARED), n=3)
+        raise QueryError(
+            f"there is no item '{item_id[:200]}' in {self.folder}",
+            hint=f"is it one of these: {', '.join(near)}" if near else "ids are those that a search prints",
+        )
+
+    def item_vectors(self, item_key: int, modality: Modality) -> npt.NDArray[np.float16]:
+        """Stored unit vectors of an item's photos or texts, float16 [n, dimension]; n may be 0."""
+        with self._engine.connect() as connection, connection.begin():
+            owners = queries.owners_of_item(connection, modality, item_key)
+            return queries.vectors_of(connection, modality, owners, self.encoder.dimension)[1]
 
     def status(self) -> dict[str, Any]:
         """Counts, model, revision and index as JSON values; the keys are those of `catalens status --json`."""

@@ -9,17 +9,26 @@ from typing import Any
 class Hit:
     """One item in the answer to a query.
 
-    rank: 1 is best.
-    score: cosine similarity, higher is better.
-    photo: absolute path of the photo that won; for a text direction the item's first photo; None if it has none.
-    matched_text: for a text direction, the text that won.
+    rank: 1 is best; a later page goes on counting.
+    score: what it is ranked by, higher is better: the cosine similarity, or what several legs and rules add up to;
+    None where nothing was asked and all that matches is listed.
+    cosine: the raw cosine similarity with what the query was compared with; None where only words were compared.
+    confidence: 0 to 1, see `retrieval.confidence`; None where the collection has no calibration for such queries.
+    photo: absolute path of the photo that won; where no photo was compared the item's first; None if it has none.
+    matched_text: the title or text that won, where texts were compared.
     attributes: the catalogue's other columns, typed.
+    legs: for a hybrid search, by leg the item's rank and score there and what they added to the score.
+    rules: what boosts and pins did to it.
     """
 
     rank: int
     item_id: str
-    score: float
+    score: float | None
     title: str
     photo: str | None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     matched_text: str | None = None
+    cosine: float | None = None
+    confidence: float | None = None
+    legs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    rules: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """One query's whole way: check -> encode -> candidates -> rows -> hits."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -7,60 +8,21 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from retrieval.catalogue.queries import MODALITIES, Modality, OwnerRow
+from retrieval.candidates import Candidates, Ranking, growing, items_of_rows
+from retrieval.catalogue.queries import ItemRow, Modality
 from retrieval.catalogue.versions import mismatch
-from retrieval.collection import Collection
+from retrieval.collection import Collection, CollectionView
 from retrieval.encoders import load_encoder
-from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
-from retrieval.errors import QueryError
-from retrieval.images import decode, decode_file, upright
-from retrieval.index.base import NO_ID
-from retrieval.index.view import VectorView
-from retrieval.query_cache import QueryCache
+from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.index.base import NO_ID, IdArray
+from retrieval.query import ImageQuery, Query
+from retrieval.query.encode import QueryEncoder
+from retrieval.query.json_form import shown
 from retrieval.records import Hit
+from retrieval.selection import Selection
 
-MAX_WORDS = 2_000  # characters: the longest product description makes sense as a query, a pasted file does not
-MAX_K = 10_000
-
-ImageQuery = Path | bytes | Image.Image
-
-
-@dataclass(frozen=True)
-class Query:
-    """What is asked. Raises QueryError when there is nothing to ask, too much, or k or by is not one of its values.
-
-    words: None or at most 2,000 characters; blank ones count as None.
-    image: path or bytes of a photo, or a picture.
-    k: how many items, 1 to 10,000.
-    by: what the query is compared with: `image` the items' photos, `text` their titles and texts.
-    """
-
-    words: str | None = None
-    image: ImageQuery | None = None
-    k: int = 10
-    by: Modality = "image"
-
-    def __post_init__(self) -> None:
-        if self.words is not None and not self.words.strip():
-            object.__setattr__(self, "words", None)
-        if self.words is None and self.image is None:
-            raise QueryError("nothing to search for", hint='give words, such as "red shoes", or a picture, or both')
-        if self.words is not None and len(self.words) > MAX_WORDS:
-            raise QueryError(
-                f"the query has {len(self.words):,} characters; at most {MAX_WORDS:,} make sense",
-                hint="describe what the picture shows in a sentence",
-            )
-        if not 1 <= self.k <= MAX_K:
-            raise QueryError(f"k is {self.k:,}; it must be between 1 and {MAX_K:,}", hint="ask for 10 with -k 10")
-        if self.by not in MODALITIES:
-            raise QueryError(f"by is '{self.by}'", hint="compare with the items' photos (image) or texts (text)")
-
-    def to_json(self) -> dict[str, Any]:
-        """The query as JSON values; a picture that has no path is `(picture)`."""
-        image = str(self.image) if isinstance(self.image, Path) else None if self.image is None else "(picture)"
-        return {"words": self.words, "image": image, "by": self.by, "k": self.k}
+TRIES = 5  # times that a search starts anew because what it found was deleted meanwhile
 
 
 @dataclass(frozen=True)
@@ -73,7 +35,7 @@ class Answer:
 
 
 class Searcher:
-    """Answers queries on one collection. Safe to use from many threads as far as the encoder is."""
+    """Answers queries on one collection. Safe to use from many threads."""
 
     def __init__(self, collection: Collection, encoder: DualEncoder) -> None:
         """Raises FingerprintMismatch when the encoder did not make the collection's vectors."""
@@ -81,7 +43,7 @@ class Searcher:
             raise mismatch(collection.folder, collection.encoder, encoder.spec)
         self.collection = collection
         self.encoder = encoder
-        self._texts = QueryCache(encoder)
+        self._queries = QueryEncoder(collection, encoder)
 
     @classmethod
     def open(cls, folder: Path, encoder: DualEncoder | None = None, *, runtime: str | None = None) -> "Searcher":
@@ -104,66 +66,95 @@ class Searcher:
     ) -> None:
         self.collection.close()
 
-    def search(
-        self,
-        words: str | None = None,
-        *,
-        image: ImageQuery | None = None,
-        k: int = 10,
-        by: Modality = "image",
-    ) -> Answer:
-        """The k best items for words, a picture, or both (the mean of their two unit vectors).
+    def search(self, words: str | None = None, *, image: ImageQuery | None = None, **others: Any) -> Answer:
+        """The best items for words, a picture, or both with equal weight. others: fields of `Query`, such as k and by.
 
-        by: what the query is compared with: `image` the items' photos (text_to_image, image_to_image), `text` their
-        titles and texts (text_to_text, image_to_text). An item counts once, with its best photo or text.
-        Raises QueryError for an empty or oversized query, k or an unknown by, ImageError for a picture that cannot be
-        read.
+        Raises what `Query` and `answer` raise.
         """
-        return self.answer(Query(words, image, k, by))
+        return self.answer(Query.of(words, image=image, **others))
 
     def answer(self, query: Query) -> Answer:
-        """`search` for a query that was made before. Raises ImageError for a picture that cannot be read."""
+        """The hits of a query. An item counts once, with its best photo or text.
+
+        Raises ImageError for a picture that cannot be read; QueryError for an unknown item or parts that cancel.
+        """
         started = perf_counter()
-        vector = self._encode(query.words, query.image)
-        while True:
+        for _ in range(TRIES):
             view = self.collection.view()
-            hits = self._hits(view.of(query.by), vector, query.k, query.by)
-            if self.collection.is_of(view):  # else the ids were looked up in a collection made again meanwhile
-                return Answer(query.to_json(), hits, (perf_counter() - started) * 1000)
+            chosen = self._chosen(query, view)
+            hits = self._hits(query, chosen)
+            if hits is not None and self.collection.is_of(view):
+                break  # else what was found is gone, or its ids were looked up in a collection made again meanwhile
+        return Answer(shown(query), hits or (), (perf_counter() - started) * 1000)
 
-    def _encode(self, words: str | None, image: ImageQuery | None) -> FloatArray:
-        vectors = []
-        if words:
-            vectors.append(self._texts.vector(words))
-        if image is not None:
-            pixels = self.encoder.preprocess(_picture(image, self.encoder.image_size))
-            vectors.append(self.encoder.encode_images(pixels[None]))
-        return unit_rows(np.mean(vectors, axis=0))
+    def _chosen(self, query: Query, view: CollectionView) -> Candidates:
+        """The candidates that become hits."""
+        selection = Selection(
+            duplicates=query.duplicates, diversity=query.diversity, without=self._queries.named_items(query)
+        )
+        modality: Modality = "image" if query.by == "image" else "text"
+        ranking = self._rows(view, modality, self._queries.vector(query, modality))
+        end = query.offset + query.k
+        chosen = selection.of(growing(ranking, query.k), end, self._looks)
+        return chosen.take(np.arange(min(query.offset, len(chosen)), len(chosen)))
 
-    def _hits(self, view: VectorView, vector: FloatArray, k: int, by: Modality) -> tuple[Hit, ...]:
-        wanted = k
-        while True:
-            # An item with several photos takes several places: ask for more until k items are found or all is seen.
-            found = view.search(vector, max(1, min(wanted, len(view))), lambda ids: self.collection.vectors(by, ids))
-            ids = [int(i) for i in found.ids[0] if i != NO_ID]
-            rows = self.collection.rows(by, ids)
-            best: dict[int, tuple[OwnerRow, float]] = {}
-            for owner_id, score in zip(ids, found.scores[0], strict=False):
-                row = rows.get(owner_id)
-                if row is not None:
-                    best.setdefault(row.item_key, (row, float(score)))
-            if len(best) >= k or wanted >= len(view):
-                break
-            wanted *= 4
-        return tuple(
-            Hit(rank, row.item_id, score, row.title, row.photo, row.attributes, row.matched_text)
-            for rank, (row, score) in enumerate(list(best.values())[:k], start=1)
+    def _rows(self, view: CollectionView, modality: Modality, vector: FloatArray) -> Ranking:
+        """Items ranked by their best photo or text."""
+        rows = view.of(modality)
+
+        def best(n: int) -> tuple[IdArray, FloatArray]:
+            found = rows.search(vector, n, lambda ids: self.collection.vectors(modality, ids))
+            there = found.ids[0] != NO_ID
+            return found.ids[0][there], found.scores[0][there]
+
+        def keys_of(ids: IdArray) -> IdArray:
+            keys = self.collection.item_keys(modality, ids.tolist())
+            return np.fromiter((keys.get(owner, NO_ID) for owner in ids.tolist()), np.int64, len(ids))
+
+        return items_of_rows(best, keys_of, len(rows), modality)
+
+    def _looks(self, candidates: Candidates) -> FloatArray:
+        """What each candidate looks like: its best photo's vector, or its text's where no photo was compared."""
+        vectors = np.zeros((len(candidates), self.collection.encoder.dimension), np.float32)
+        owners: dict[Modality, IdArray] = {"text": candidates.texts, "image": candidates.photos}
+        for modality, wanted in owners.items():
+            there = np.flatnonzero(wanted != NO_ID)
+            ids, stored = self.collection.vectors(modality, np.unique(wanted[there]).tolist())
+            if len(ids):
+                at = np.clip(np.searchsorted(ids, wanted[there]), 0, len(ids) - 1)
+                found = ids[at] == wanted[there]
+                vectors[there[found]] = stored[at[found]]
+        return vectors
+
+    def _hits(self, query: Query, chosen: Candidates) -> tuple[Hit, ...] | None:
+        """The hits with all that they show; None when one of them was deleted meanwhile."""
+        photos, texts = (owners[owners != NO_ID].tolist() for owners in (chosen.photos, chosen.texts))
+        rows, paths, contents = self.collection.shown(chosen.keys.tolist(), photos, texts)
+        if len(rows) < len(chosen) or len(paths) < len(photos) or len(contents) < len(texts):
+            return None
+        return tuple(self._hit(query.offset + i + 1, chosen, i, rows, paths, contents) for i in range(len(chosen)))
+
+    def _hit(
+        self,
+        rank: int,
+        chosen: Candidates,
+        i: int,
+        rows: Mapping[int, ItemRow],
+        paths: Mapping[int, str],
+        contents: Mapping[int, str],
+    ) -> Hit:
+        row = rows[int(chosen.keys[i])]
+        return Hit(
+            rank,
+            row.item_id,
+            _number(chosen.scores[i]),
+            row.title,
+            paths.get(int(chosen.photos[i]), row.photo),
+            row.attributes,
+            contents.get(int(chosen.texts[i])),
+            cosine=_number(chosen.cosines[i]),
         )
 
 
-def _picture(image: ImageQuery, target: int) -> Image.Image:
-    if isinstance(image, Path):
-        return decode_file(image, target=target).image
-    if isinstance(image, bytes):
-        return decode(image, target=target).image
-    return upright(image)
+def _number(value: np.float32) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -199,14 +199,17 @@ class TestJson:
         said = json.loads(out)
         assert (code, err) == (0, "")
         assert set(said) == {"query", "hits", "took_ms"}
-        assert said["query"] == {"words": "red", "image": None, "by": "image", "k": 2}
+        assert said["query"] == {"parts": [{"words": "red"}], "by": "image", "k": 2}
         assert said["took_ms"] > 0
         assert [hit["rank"] for hit in said["hits"]] == [1, 2]
         first = said["hits"][0]
-        assert 0.99 < first.pop("score") <= 1.001
+        assert 0.99 < first["score"] <= 1.001
         assert first == {
             "rank": 1,
             "item_id": "red_thing.png",
+            "score": first["score"],
+            "cosine": first["score"],
+            "confidence": None,
             "title": "red thing",
             "photo": str(photos / "red_thing.png"),
             "matched_text": None,

@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 from indexer.sources.base import SourceItem
-from retrieval.catalogue.queries import Modality, OwnerRow
+from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
 from retrieval.errors import CollectionNotFound, FingerprintMismatch, ImageError, QueryError
-from retrieval.search import MAX_K, MAX_WORDS, Answer, Query, Searcher
+from retrieval.query import MAX_K, MAX_WORDS, Part, Query
+from retrieval.query.text_form import parse
+from retrieval.search import Answer, Searcher
 from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import NoiseEncoder, fill, paint, worded
 
@@ -85,8 +87,13 @@ class TestDirections:
 
     def test_the_answer_states_the_query(self, searcher: Searcher, shop: Path) -> None:
         answer = searcher.search("red", image=shop / "red.png", k=3)
-        assert answer.query == {"words": "red", "image": str(shop / "red.png"), "by": "image", "k": 3}
-        assert searcher.search(image=b"".join([(shop / "red.png").read_bytes()])).query["image"] == "(picture)"
+        assert answer.query == {
+            "parts": [{"words": "red"}, {"image": str(shop / "red.png")}],
+            "by": "image",
+            "k": 3,
+        }
+        by_bytes = searcher.search(image=(shop / "red.png").read_bytes())
+        assert by_bytes.query["parts"] == [{"image": "(picture)"}]
         assert answer.took_ms > 0
 
 
@@ -143,7 +150,7 @@ class TestBadQueries:
     def test_blank_words_beside_a_picture_are_no_words(self, searcher: Searcher, shop: Path) -> None:
         answer = searcher.search("  ", image=shop / "green.png")
         assert answer.hits[0].item_id == "sku-green"
-        assert answer.query["words"] is None
+        assert answer.query["parts"] == [{"image": str(shop / "green.png")}]
 
     def test_too_many_characters(self, searcher: Searcher) -> None:
         with pytest.raises(QueryError, match="10,000 characters; at most 2,000") as caught:
@@ -192,7 +199,7 @@ class TestBadQueries:
         assert caught.value.hint
 
     def test_a_query_made_before_is_answered_as_search_does(self, searcher: Searcher) -> None:
-        query = Query("red", k=3, by="text")
+        query = Query.of("red", k=3, by="text")
         assert searcher.answer(query).hits == searcher.search("red", k=3, by="text").hits
 
     def test_the_same_weights_under_another_name_are_welcome(self, shop: Path) -> None:
@@ -253,18 +260,18 @@ class TestWhileTheCollectionChanges:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fill(tmp_path / "c", worded("one", "two"))
-        rows = Collection.rows
+        item_keys = Collection.item_keys
         made_again: list[bool] = []
 
-        def late(collection: Collection, by: Modality, owners: list[int]) -> dict[int, OwnerRow]:
+        def late(collection: Collection, by: Modality, owners: list[int]) -> dict[int, int]:
             if not made_again:
                 made_again.append(True)
                 shutil.rmtree(tmp_path / "c")
                 fill(tmp_path / "c", worded("two", "one"))
-            with collection._engine.connect():  # another thread has the only one: rows meets the new file
-                return rows(collection, by, owners)
+            with collection._engine.connect():  # another thread has the only one: the ids meet the new file
+                return item_keys(collection, by, owners)
 
-        monkeypatch.setattr(Collection, "rows", late)
+        monkeypatch.setattr(Collection, "item_keys", late)
         with Searcher.open(tmp_path / "c", NoiseEncoder()) as searcher:
             hit = searcher.search("two", by="text").hits[0]
         assert (hit.item_id, hit.matched_text) == ("two", "two")
@@ -274,3 +281,71 @@ class TestWhileTheCollectionChanges:
         with Searcher.open(tmp_path, NoiseEncoder()) as searcher:
             assert searcher.search("red").hits == ()
             assert searcher.search("red", by="text", k=MAX_K).hits == ()
+
+
+class TestPartsOfAQuery:
+    def test_what_is_taken_away_goes_down(self, searcher: Searcher) -> None:
+        assert ids(searcher.search("orange", k=2)) == ["sku-orange", "sku-yellow"]
+        assert ids(searcher.answer(parse("orange - 0.5:red -k 2"))) == ["sku-yellow", "sku-orange"]
+
+    def test_a_weight_pulls(self, searcher: Searcher) -> None:
+        assert ids(searcher.answer(parse("5:red + yellow -k 1"))) == ["sku-red"]
+        assert ids(searcher.answer(parse("red + 5:yellow -k 1"))) == ["sku-yellow"]
+        assert ids(searcher.answer(parse("red + yellow -k 1"))) == ["sku-orange"]
+
+    def test_scores_of_composed_queries_are_cosines(self, searcher: Searcher) -> None:
+        hit = searcher.answer(parse("3:orange + 2:orange + orange")).hits[0]
+        assert hit.score == hit.cosine == pytest.approx(searcher.search("orange").hits[0].score, abs=1e-5)
+
+    def test_a_raw_embedding(self, searcher: Searcher) -> None:
+        vector = tuple((1e30 * ColourEncoder().encode_texts(["blue"])[0].astype(float)).tolist())
+        assert searcher.answer(Query((Part(vector=vector),))).hits == searcher.search("blue").hits
+
+    def test_an_embedding_of_another_dimension(self, searcher: Searcher) -> None:
+        with pytest.raises(QueryError, match="has 3 numbers; those of this collection have 4"):
+            searcher.answer(Query((Part(vector=(1, 2, 3)),)))
+
+    def test_like_an_item_finds_others(self, searcher: Searcher) -> None:
+        answer = searcher.answer(parse("--like sku-red -k 9"))
+        assert ids(answer)[0] == "sku-orange"
+        assert "sku-red" not in ids(answer)
+        assert len(answer.hits) == len(COLOURS) - 1
+
+    def test_unlike_an_item(self, searcher: Searcher) -> None:
+        assert ids(searcher.answer(parse("orange --unlike sku-red -k 9"))).count("sku-red") == 0
+
+    def test_an_unknown_item_names_one_like_it(self, searcher: Searcher) -> None:
+        with pytest.raises(QueryError, match="there is no item 'sku-rad'") as caught:
+            searcher.answer(parse("--like sku-rad"))
+        assert "sku-red" in caught.value.hint
+
+    def test_parts_that_cancel(self, searcher: Searcher) -> None:
+        with pytest.raises(QueryError, match="cancel to nothing"):
+            searcher.answer(parse("red - red"))
+
+    def test_a_picture_that_cannot_be_read_is_named(self, searcher: Searcher) -> None:
+        with pytest.raises(ImageError, match=r"nowhere\.jpg: no such file"):
+            searcher.answer(parse("red + ./nowhere.jpg"))
+
+
+class TestPages:
+    @pytest.mark.parametrize("k", [1, 2, 4, 9, 20])
+    def test_pages_are_the_whole_ranking_in_pieces(self, searcher: Searcher, k: int) -> None:
+        whole = searcher.search("dark orange", k=len(COLOURS)).hits
+        query = Query.of("dark orange", k=k)
+        paged = [hit for number in range(1, 11) for hit in searcher.answer(query.page(number)).hits]
+        assert paged == list(whole)
+
+    def test_past_the_end_is_an_empty_page(self, searcher: Searcher) -> None:
+        assert searcher.search("red", offset=9).hits == ()
+        assert searcher.search("red", offset=10**9).hits == ()
+
+
+def test_near_duplicates_are_shown_once(tmp_path: Path) -> None:
+    shades = {"a": (220, 20, 20), "b": (221, 20, 20), "c": (20, 20, 220)}
+    items = [SourceItem(name, name, (paint(tmp_path / f"{name}.png", rgb),)) for name, rgb in shades.items()]
+    fill(tmp_path / "c", items, ColourEncoder())
+    with Searcher.open(tmp_path / "c", ColourEncoder()) as searcher:
+        assert len(searcher.search("red").hits) == 3
+        assert len(searcher.search("red", duplicates=0.99).hits) == 2
+        assert ids(searcher.search("red", diversity=0.9))[1] == "c"

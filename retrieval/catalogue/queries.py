@@ -76,6 +76,17 @@ class OwnerRow:
 
 
 @dataclass(frozen=True)
+class ItemRow:
+    """What a hit shows of an item. photo: path of its first photo, None without one."""
+
+    item_key: int
+    item_id: str
+    title: str
+    attributes: dict[str, Any]
+    photo: str | None
+
+
+@dataclass(frozen=True)
 class Problem:
     """state: `failed`, or `skipped` for what was left out on purpose; where: the file, or the row's id or place."""
 
@@ -163,16 +174,18 @@ def tombstones_after(connection: Connection, modality: Modality, after_revision:
     return np.fromiter(rows, dtype=np.int64)
 
 
+_FIRST_PHOTO = (
+    select(photos.c.path).where(photos.c.item == items.c.id).order_by(photos.c.position).limit(1).scalar_subquery()
+)
+
+
 def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, OwnerRow]:
     """What to show for each of these photos or texts; those deleted meanwhile are missing from the answer."""
     owner = OWNERS[modality]
-    first_photo = (
-        select(photos.c.path).where(photos.c.item == items.c.id).order_by(photos.c.position).limit(1).scalar_subquery()
-    )
     shown = (
         (photos.c.path, null(), photos.c.content_hash)
         if modality == "image"
-        else (first_photo, texts.c.content, null())
+        else (_FIRST_PHOTO, texts.c.content, null())
     )
     statement = select(owner.c.id, items.c.id, items.c.item_id, items.c.title, items.c.attributes, *shown).join_from(
         owner, items
@@ -182,6 +195,53 @@ def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[i
         for row in connection.execute(statement.where(owner.c.id.in_(chunk))):
             found[row[0]] = OwnerRow(*row)
     return found
+
+
+def item_keys_of(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, int]:
+    """The item of each of these photos or texts; those deleted meanwhile are missing from the answer."""
+    owner = OWNERS[modality]
+    found: dict[int, int] = {}
+    for chunk in chunks(owner_ids):
+        rows = connection.execute(select(owner.c.id, owner.c.item).where(owner.c.id.in_(chunk)))
+        found.update((owner_id, item) for owner_id, item in rows)
+    return found
+
+
+def item_rows(connection: Connection, item_keys: Sequence[int]) -> dict[int, ItemRow]:
+    """What to show of each of these items; those deleted meanwhile are missing from the answer."""
+    statement = select(items.c.id, items.c.item_id, items.c.title, items.c.attributes, _FIRST_PHOTO)
+    found = {}
+    for chunk in chunks(item_keys):
+        for row in connection.execute(statement.where(items.c.id.in_(chunk))):
+            found[row[0]] = ItemRow(*row)
+    return found
+
+
+def shown_of(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, str]:
+    """The path of each of these photos, or the words of each of these texts."""
+    owner = OWNERS[modality]
+    shown = photos.c.path if modality == "image" else texts.c.content
+    found: dict[int, str] = {}
+    for chunk in chunks(owner_ids):
+        rows = connection.execute(select(owner.c.id, shown).where(owner.c.id.in_(chunk)))
+        found.update((owner_id, one) for owner_id, one in rows)
+    return found
+
+
+def item_key(connection: Connection, item_id: str) -> int | None:
+    """The key of the item with that id of the caller's."""
+    return connection.execute(select(items.c.id).where(items.c.item_id == item_id)).scalar()
+
+
+def owners_of_item(connection: Connection, modality: Modality, item_key: int) -> list[int]:
+    """Ids of an item's photos or texts, ascending."""
+    owner = OWNERS[modality]
+    return list(connection.execute(select(owner.c.id).where(owner.c.item == item_key).order_by(owner.c.id)).scalars())
+
+
+def item_ids(connection: Connection, limit: int) -> list[str]:
+    """The ids of some items, the first in the collection."""
+    return list(connection.execute(select(items.c.item_id).order_by(items.c.id).limit(limit)).scalars())
 
 
 def chunks(values: Sequence[Any], size: int = MAX_PARAMETERS) -> list[Sequence[Any]]:
