@@ -54,7 +54,7 @@ def from_json(value: Any, *, paths: bool = False) -> Query:
             raise _unknown("query", str(name), [*known, *PARTS])
     parts = value.get("parts") or []
     if not isinstance(parts, list):
-        raise QueryError(f"parts is {_kind(parts)}, not a list")
+        raise _wrong("parts", parts, "a list")
     made = [_part(part, f"parts[{i}]", paths) for i, part in enumerate(parts)]
     if single:
         made.insert(0, _part(single, "query", paths))
@@ -105,13 +105,13 @@ def _part(value: Any, where: str, paths: bool) -> Part:
             raise _unknown(where, str(name), PARTS)
     weight = value.get("weight", 1.0)
     if not _is_number(weight):
-        raise QueryError(f"{where}.weight is {_kind(weight)}, not a number")
+        raise _wrong(f"{where}.weight", weight, "a number")
     for name in ("words", "item"):
         if value.get(name) is not None and not isinstance(value[name], str):
-            raise QueryError(f"{where}.{name} is {_kind(value[name])}, not a text")
+            raise _wrong(f"{where}.{name}", value[name], "a text")
     vector = value.get("vector")
     if vector is not None and not (isinstance(vector, list) and all(map(_is_number, vector))):
-        raise QueryError(f"{where}.vector is not a list of numbers")
+        raise QueryError(f"{where}.vector is not a list of numbers", hint="such as [0.1, -0.2]")
     return Part(
         words=value.get("words"),
         image=_image(value.get("image"), f"{where}.image", paths),
@@ -137,11 +137,11 @@ def _image(value: Any, where: str, paths: bool) -> ImageQuery | None:
 def _checked(name: str, value: Any) -> Any:
     if name in INTEGERS:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise QueryError(f"{name} is {_kind(value)}, not a whole number")
+            raise _wrong(name, value, "a whole number")
         return value
     if name in NUMBERS:
         if not _is_number(value):
-            raise QueryError(f"{name} is {_kind(value)}, not a number")
+            raise _wrong(name, value, "a number")
         return _number(value)
     if name in LISTS:
         value = [value] if isinstance(value, str) else value
@@ -149,7 +149,7 @@ def _checked(name: str, value: Any) -> Any:
             raise QueryError(f"{name} is not a list of texts", hint='such as ["price"]')
         return tuple(value)
     if not isinstance(value, str):
-        raise QueryError(f"{name} is {_kind(value)}, not a text")
+        raise _wrong(name, value, "a text")
     return value
 
 
@@ -167,6 +167,10 @@ def _number(value: float) -> float:
 def _kind(value: Any) -> str:
     names: dict[type, str] = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number"}
     return "null" if value is None else names.get(type(value), "a number")
+
+
+def _wrong(where: str, value: Any, wanted: str) -> QueryError:
+    return QueryError(f"{where} is {_kind(value)}, not {wanted}", hint=f"give {wanted}")
 
 
 def _unknown(where: str, name: str, known: Any) -> QueryError:

@@ -175,7 +175,7 @@ def _split_at_equals(tokens: Sequence[str]) -> Iterator[str]:
 def _value(option: str, rest: Iterator[str]) -> str:
     value = next(rest, None)
     if value is None:
-        raise QueryError(f"nothing stands after {option}")
+        raise QueryError(f"nothing stands after {option}", hint=f"such as {option} VALUE")
     return value
 
 
@@ -184,7 +184,7 @@ def _read(option: str, read: Callable[[str], Any], value: str) -> Any:
         return read(value)
     except ValueError:
         kind = "a whole number" if read is int else "a number"
-        raise QueryError(f"{option} is '{value[:80]}', not {kind}") from None
+        raise QueryError(f"{option} is '{value[:80]}', not {kind}", hint=f"give {kind}") from None
 
 
 def _only_json() -> QueryError:

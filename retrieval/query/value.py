@@ -92,11 +92,15 @@ class Query:
         if not self.parts and not self.filter and not self.sort:
             raise QueryError("nothing to search for", hint='give words, such as "red shoes", or a picture, or both')
         if len(self.parts) > MAX_PARTS:
-            raise QueryError(f"the query has {len(self.parts):,} parts; at most {MAX_PARTS} are taken")
+            raise QueryError(
+                f"the query has {len(self.parts):,} parts; at most {MAX_PARTS} are taken", hint="leave the least out"
+            )
         if not 1 <= self.k <= MAX_K:
             raise QueryError(f"k is {self.k:,}; it must be between 1 and {MAX_K:,}", hint="ask for 10 with -k 10")
         if not 0 <= self.offset <= MAX_OFFSET:
-            raise QueryError(f"offset is {self.offset:,}; it must be between 0 and {MAX_OFFSET:,}")
+            raise QueryError(
+                f"offset is {self.offset:,}; it must be between 0 and {MAX_OFFSET:,}", hint="the first page has 0"
+            )
         if self.by not in BY:
             raise QueryError(f"by is '{self.by}'", hint=f"it is one of {', '.join(BY)}")
         if self.by == "lexical" and self.parts and not any(part.words for part in self.parts):
@@ -104,9 +108,11 @@ class Query:
         for name in ("duplicates", "diversity", "min_confidence"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
-                raise QueryError(f"{name} is {value}; it must be between 0 and 1")
+                raise QueryError(f"{name} is {value}; it must be between 0 and 1", hint="leave it out to do without")
         if not 0 <= self.rerank <= MAX_K:
-            raise QueryError(f"rerank is {self.rerank:,}; it must be between 0 and {MAX_K:,}")
+            raise QueryError(
+                f"rerank is {self.rerank:,}; it must be between 0 and {MAX_K:,}", hint="0 is for no reranking"
+            )
 
     @classmethod
     def of(cls, words: str | None = None, *, image: ImageQuery | None = None, **others: Any) -> "Query":
@@ -138,6 +144,11 @@ def _check_words(words: str) -> None:
 
 def _check_vector(vector: Sequence[float]) -> None:
     if not 1 <= len(vector) <= MAX_VECTOR:
-        raise QueryError(f"an embedding has {len(vector):,} numbers; it must have 1 to {MAX_VECTOR:,}")
+        raise QueryError(
+            f"an embedding has {len(vector):,} numbers; it must have 1 to {MAX_VECTOR:,}",
+            hint="give as many as the collection's model makes",
+        )
     if not all(map(isfinite, vector)) or not any(vector):
-        raise QueryError("an embedding holds only zeros, or a number that is not finite")
+        raise QueryError(
+            "an embedding holds only zeros, or a number that is not finite", hint="make it with the collection's model"
+        )
