@@ -51,7 +51,7 @@ class ColumnBuilder:
         """Values for the positions `at`; None, NaN, and empty text and lists are no value."""
         found = set(map(type, values))
         if found != {int} and (found != TEXTS or "" in values):
-            present = np.fromiter((_is_value(value) for value in values), dtype=np.bool_, count=len(values))
+            present = np.fromiter((is_value(value) for value in values), dtype=np.bool_, count=len(values))
             at, values = at[present], [value for value, there in zip(values, present.tolist(), strict=True) if there]
             found = set(map(type, values))
         if not found:
@@ -99,7 +99,7 @@ class ColumnBuilder:
             values = block.scalars()
             lists = [isinstance(value, list) for value in values]
             parts = [
-                [as_text(part) for part in value if _is_value(part)]
+                [as_text(part) for part in value if is_value(part)]
                 if isinstance(value, list)
                 else [_as_text(value, block.kind)]
                 for value in values
@@ -128,6 +128,13 @@ def kind_of(types: set[type]) -> Kind:
     return "boolean" if types == BOOLEANS else "text"
 
 
+def is_value(value: Any) -> bool:
+    """Is there anything? None, NaN, empty text and lists without a value are nothing."""
+    if isinstance(value, list):
+        return any(is_value(part) for part in value)
+    return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))
+
+
 def as_text(value: Any) -> str:
     """A value of any type as the text by which a column of mixed types knows it."""
     match value:
@@ -150,12 +157,6 @@ def number_text(value: float) -> str:
 
 def _as_text(value: Any, kind: str) -> str:
     return as_text(bool(value) if kind == "boolean" else value)
-
-
-def _is_value(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(_is_value(part) for part in value)
-    return value is not None and value != "" and not (isinstance(value, float) and math.isnan(value))
 
 
 def _numbers(values: Sequence[Any]) -> npt.NDArray[Any]:
