@@ -134,14 +134,21 @@ class Changes:
 
     def write(self) -> None:
         """Send everything. The caller commits."""
+        revision = self._last["revision"]
         for modality, dead in self._dead.items():
             for chunk in chunks(dead):
                 self._connection.execute(delete(OWNERS[modality]).where(OWNERS[modality].c.id.in_(chunk)))
             self._inserts[tombstone_table].extend(
-                {"modality": modality, "owner_id": owner_id, "revision": self._last["revision"]} for owner_id in dead
+                {"modality": modality, "owner_id": owner_id, "revision": revision} for owner_id in dead
             )
         for chunk in chunks(self._dead_items):
             self._connection.execute(delete(items).where(items.c.id.in_(chunk)))
+        self._inserts[tombstone_table].extend(
+            {"modality": "item", "owner_id": key, "revision": revision} for key in self._dead_items
+        )
+        for table in (items, photos):
+            for row in (*self._inserts[table], *self._updates[table]):
+                row["revision"] = revision
         for table in (items, photos, ledger):
             rows = self._updates[table]
             if rows:

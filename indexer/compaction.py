@@ -85,18 +85,25 @@ def _build(folder: Path, engine: Engine, modality: Modality, exact_rows: int, on
             "recall": built.recall,
         }
         connection.execute(insert(generations), row)
-        _forget_old(connection, modality)
-        write_counters(connection, {"revision": queries.revision(connection) + 1})  # readers look again
+        forgotten = _forget_old(connection, modality)
+        # Readers look again.
+        write_counters(connection, {"revision": queries.revision(connection) + 1, "forgotten": forgotten})
     return name
 
 
-def _forget_old(connection: Connection, modality: Modality) -> None:
-    """Drop all but the newest generations, and the tombstones that none of them needs."""
+def _forget_old(connection: Connection, modality: Modality) -> int:
+    """Drop all but the newest generations, and the tombstones that none of them needs.
+
+    Returns the last revision of which tombstones may be missing now. Those of items, which no generation needs, go
+    with the others: a reader that looked since then has seen them, any other loads its items anew.
+    """
     kept = queries.kept_generations(connection, modality)[:KEPT]
     mine = generations.c.modality == modality
     connection.execute(delete(generations).where(mine, generations.c.id < kept[-1].id))
     oldest = min(generation.revision for generation in kept)
-    connection.execute(delete(tombstones).where(tombstones.c.modality == modality, tombstones.c.revision <= oldest))
+    of_these = tombstones.c.modality.in_([modality, "item"])
+    connection.execute(delete(tombstones).where(of_these, tombstones.c.revision <= oldest))
+    return max(oldest, queries.counter(connection, "forgotten"))
 
 
 def _sweep(folder: Path, engine: Engine) -> None:

@@ -1,9 +1,11 @@
 """A collection on disk, opened for reading: always the newest committed revision, never half of one."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -17,9 +19,10 @@ from retrieval.catalogue import queries
 from retrieval.catalogue.engine import database_status, is_immutable, reading_engine
 from retrieval.catalogue.queries import EncoderRow, ItemRow, Modality, OwnerRow, Problem
 from retrieval.catalogue.versions import require_head, unfinished
-from retrieval.errors import CollectionError, FingerprintMismatch, QueryError
+from retrieval.errors import CollectionChanged, CollectionError, FingerprintMismatch, QueryError
 from retrieval.index.base import IdArray
 from retrieval.index.view import VectorView
+from retrieval.items import ItemTable
 
 IDS_COMPARED = 20_000  # ids looked at for one like a mistyped one: 0.1 s
 
@@ -49,6 +52,8 @@ class Collection:
         self.folder = folder
         self._refreshing = Lock()
         self._view: CollectionView | None = None
+        self._reading_items = Lock()
+        self._items: ItemTable | None = None
         self._status = database_status(folder)
         self._engine, self.encoder = _opened(folder)
 
@@ -78,10 +83,53 @@ class Collection:
         with self._refreshing:
             self._reopen_if_replaced()
             with self._engine.connect() as connection, connection.begin():
-                revision = queries.revision(connection)
-                if self._view is None or self._view.revision < revision:
-                    self._view = self._loaded(connection, revision)
-                return self._view
+                return self._newest(connection)
+
+    def view_with_items(self, columns: Iterable[str] = ()) -> tuple[CollectionView, ItemTable]:
+        """The newest committed revision with all its items, read in one transaction.
+
+        columns: fields that will be looked at; reading them here, in one pass, spares the ItemTable from reading them
+        one by one, and from raising CollectionChanged. Searches that need no items do not wait for this. Raises as
+        `view` does.
+        """
+        with self._reading_items, ExitStack() as stack:
+            with self._refreshing:
+                self._reopen_if_replaced()
+                connection = stack.enter_context(self._engine.connect())
+                stack.enter_context(connection.begin())
+                view = self._newest(connection)
+            reader = partial(self._reading_at, view.database, view.revision)
+            table = self._items
+            if table is None or table.database != view.database:
+                table = ItemTable.load(connection, revision=view.revision, database=view.database, reader=reader)
+            elif table.revision < view.revision:
+                table = table.refreshed(connection, view.revision, reader)
+            table.read(columns, connection)
+            self._items = table
+            return view, table
+
+    @contextmanager
+    def _reading_at(self, database: tuple[int, int], revision: int) -> Iterator[Connection]:
+        """A connection in a transaction at this revision of this database. Raises CollectionChanged when it is over."""
+        with ExitStack() as stack:
+            with self._refreshing:
+                self._reopen_if_replaced()
+                connection = stack.enter_context(self._engine.connect())
+                stack.enter_context(connection.begin())
+                newest = queries.revision(connection)
+                changed = newest != revision or _identity(self._status) != database
+            if changed:
+                raise CollectionChanged(
+                    f"{self.folder} was changed while it was searched (revision {newest}, not {revision})",
+                    hint="search again",
+                )
+            yield connection
+
+    def _newest(self, connection: Connection) -> CollectionView:
+        revision = queries.revision(connection)
+        if self._view is None or self._view.revision < revision:
+            self._view = self._loaded(connection, revision)
+        return self._view
 
     def is_of(self, view: CollectionView) -> bool:
         """Do the ids of this view mean now what they meant when it was made?"""

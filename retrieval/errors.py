@@ -4,12 +4,14 @@ CatalensError
 ├── SourceError              a catalogue or folder to index: missing, empty, unreadable, unknown column
 ├── ImageError               bytes that cannot be used as a picture
 ├── QueryError               a query that cannot be answered: nothing asked, too long, k out of range
+│   └── FilterError          a filter, facet or sorting that is not understood, or does not fit the fields
 ├── EvaluationError          figures that would be wrong or mean nothing: missing pictures, unknown measure or id
 ├── TrainingError            heads that cannot be trained as asked: too few pictures, one text for all of them
 ├── CollectionError          a collection on disk
 │   ├── CollectionNotFound
 │   ├── CollectionLocked     another process is writing
 │   ├── CollectionDamaged    the database cannot be read, or is of another version
+│   ├── CollectionChanged    another process wrote between two reads that belong together
 │   └── StorageError         the disk is full or read-only
 └── EncoderError             a model
     ├── UnknownModel
@@ -41,6 +43,10 @@ class QueryError(CatalensError):
     """A query that cannot be answered as asked."""
 
 
+class FilterError(QueryError):
+    """A filter, a facet or a sorting that is not understood, or that does not fit the fields of the items."""
+
+
 class EvaluationError(CatalensError):
     """Search cannot be judged as asked; a figure would be wrong or mean nothing."""
 
@@ -63,6 +69,10 @@ class CollectionLocked(CollectionError):
 
 class CollectionDamaged(CollectionError):
     """The catalogue database cannot be read, or belongs to another version of Catalens."""
+
+
+class CollectionChanged(CollectionError):
+    """Another process changed the collection between two reads that belong together."""
 
 
 class StorageError(CollectionError):

@@ -164,8 +164,8 @@ def rows_after(connection: Connection, modality: Modality, owner_id: int) -> int
     return int(connection.execute(statement).scalar_one())
 
 
-def tombstones_after(connection: Connection, modality: Modality, after_revision: int) -> IdArray:
-    """Ids of the owners deleted since a revision."""
+def tombstones_after(connection: Connection, modality: Modality | Literal["item"], after_revision: int) -> IdArray:
+    """Ids of the owners, or keys of the items, deleted since a revision."""
     rows = connection.execute(
         select(tombstones.c.owner_id).where(
             and_(tombstones.c.modality == modality, tombstones.c.revision > after_revision)

@@ -21,7 +21,8 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# `revision` counts committed changes; `items`, `photos`, `texts` and `ledger` hold the last id given out.
+# `revision` counts committed changes; `items`, `photos`, `texts` and `ledger` hold the last id given out; `forgotten`
+# is the last revision of which tombstones may be missing.
 counters = Table(
     "counters",
     metadata,
@@ -48,6 +49,12 @@ sources = Table(
     Column("location", Text, nullable=False, unique=True),
 )
 
+
+def _revision_column() -> Column[int]:
+    """The revision that last wrote the row; 0 for rows older than the column. Texts need none: they never change."""
+    return Column("revision", BigInteger, nullable=False, server_default="0", index=True)
+
+
 items = Table(
     "items",
     metadata,
@@ -57,6 +64,7 @@ items = Table(
     Column("title", Text, nullable=False),
     Column("attributes", JSON, nullable=False),
     Column("row_hash", Text, nullable=False),
+    _revision_column(),
 )
 
 photos = Table(
@@ -69,6 +77,7 @@ photos = Table(
     Column("content_hash", Text, nullable=False, index=True),
     Column("width", Integer, nullable=False),
     Column("height", Integer, nullable=False),
+    _revision_column(),
 )
 
 texts = Table(
@@ -94,7 +103,8 @@ def _embedding_table(name: str, owner: Table) -> Table:
 photo_embeddings = _embedding_table("photo_embeddings", photos)
 text_embeddings = _embedding_table("text_embeddings", texts)
 
-# Owners deleted since the older of the kept generations, with the revision that deleted them.
+# Photos (`image`), texts (`text`) and items (`item`) that were deleted, with the revision that deleted them. Those from
+# before the older of the kept generations are dropped, and `counters.forgotten` is the last revision that lost some.
 tombstones = Table(
     "tombstones",
     metadata,
