@@ -185,6 +185,17 @@ def test_scores_are_bm25(tmp_path: Path) -> None:
     assert (matches.keys.dtype, matches.scores.dtype) == (np.int64, np.float32)
 
 
+def test_no_score_reaches_the_ceiling(tmp_path: Path) -> None:
+    fill(tmp_path, [*worded("red " * 50, "red dress", "cup"), *worded(*map(str, range(20)))])
+    with reading(tmp_path) as connection:
+        red, both, unknown = (lexical_matches(connection, terms(query)) for query in ("red", "red cup", "red sofa"))
+        weighted = lexical_matches(connection, terms("red", 0.5))
+    assert 0.8 * red.ceiling < red.scores[0] < red.ceiling
+    assert both.ceiling > red.ceiling
+    assert unknown.ceiling > both.ceiling, "a word that no item has is the rarest"
+    assert weighted.ceiling == pytest.approx(red.ceiling / 2)
+
+
 def test_equal_scores_stand_in_the_order_of_keys_at_any_limit(tmp_path: Path) -> None:
     fill(tmp_path, [item(f"{number:02}", "red cup" if number % 3 else "cup") for number in range(40)])
     everything = found(tmp_path, "red cup")

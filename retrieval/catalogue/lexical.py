@@ -9,7 +9,7 @@ FTS5's query syntax. What one word or phrase matches is kept in `Postings` until
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 import numpy as np
@@ -20,6 +20,7 @@ from retrieval.encoders.base import FloatArray
 from retrieval.index.base import IdArray, IdMask
 from retrieval.lexical import Phrase, Term, is_beginning, words
 
+K1 = 1.2  # FTS5's own, as is b = 0.75
 TITLE_WEIGHT = 2.0  # a word of the title counts as often, a word of another text once
 MAX_TERMS = 64  # rarest of a pasted text's words that are looked for
 COMMON = 0.5  # share of the items; and
@@ -42,10 +43,14 @@ _MATCH = np.dtype([("key", np.int64), ("score", np.float32)])
 
 @dataclass(frozen=True)
 class Matches:
-    """keys: int64 [n], keys of items; scores: float32 [n], above 0, of BM25. Best first, equal ones by key."""
+    """keys: int64 [n], keys of items; scores: float32 [n], above 0, of BM25. Best first, equal ones by key.
+
+    ceiling: what no item can score: that of one full of all the words, also of those that no item has.
+    """
 
     keys: IdArray
     scores: FloatArray
+    ceiling: float = 0.0
 
 
 class Postings:
@@ -153,6 +158,7 @@ def lexical_matches(
     found = [_term_scores(source, term, total) for term in _worth_looking_for(source, terms, total)]
     if not found:
         return Matches(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+    ceiling = sum(_ceiling(source, term, total) for term in terms if term.weight > 0)
     scores = np.zeros(1 + max(int(keys[-1]) for keys, _ in found), dtype=np.float32)  # by key: sums need no sorting
     for keys, by in found:
         scores[keys] += by
@@ -164,7 +170,7 @@ def lexical_matches(
     keys = np.flatnonzero(scores > 0)
     if allowed is not None:
         keys = keys[allowed.permits(keys)]
-    return _best(keys, scores[keys], limit)
+    return replace(_best(keys, scores[keys], limit), ceiling=ceiling)
 
 
 def _best(keys: IdArray, scores: FloatArray, limit: int | None) -> Matches:
@@ -238,8 +244,17 @@ def _term_scores(source: _Source, term: Term, total: int) -> tuple[IdArray, Floa
             best_of[one.keys] = np.maximum(best_of[one.keys], scores)
         keys = np.flatnonzero(best_of)
         best = best_of[keys]
-    idf = math.log1p((total - len(keys) + 0.5) / (len(keys) + 0.5))
-    return keys, best * np.float32(term.weight * idf)
+    return keys, best * np.float32(term.weight * _idf(len(keys), total))
+
+
+def _ceiling(source: _Source, term: Term, total: int) -> float:
+    """Of a term's score: BM25's frequency part stays below k1 + 1."""
+    count = min(total, sum(map(source.count, term.alternatives)))
+    return term.weight * _idf(count, total) * (K1 + 1)
+
+
+def _idf(n: int, total: int) -> float:
+    return math.log1p((total - n + 0.5) / (n + 0.5))
 
 
 def _fts5_idf(n: int, total: int) -> float:
