@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 
 from indexer.plan import Action, ItemPlan, Outcome, PhotoPlan
+from retrieval.catalogue import lexical
 from retrieval.catalogue.queries import OWNERS, Modality, chunks, counter
 from retrieval.catalogue.schema import counters, items, ledger, photo_embeddings, photos, text_embeddings, texts
 from retrieval.catalogue.schema import tombstones as tombstone_table
@@ -69,6 +70,7 @@ class Changes:
         self._dead: dict[Modality, list[int]] = {"image": [], "text": []}
         self._taken_over: list[str] = []
         self._dead_items: list[int] = []
+        self._words: dict[int, Row] = {}
 
     def store(self, finished: FinishedItem) -> None:
         """Add an item with its photos and texts."""
@@ -88,6 +90,8 @@ class Changes:
             self._updates[items].append({"key": key, **row})
         if plan.taken_over:
             self._taken_over.append(plan.item.item_id)
+        if plan.item_key is None or plan.row_changed or plan.add_texts or plan.drop_texts:
+            self._words[key] = lexical.row(key, plan.item.title, plan.item.texts.values())
         old_texts = owned_by(self._connection, texts, [key]) if plan.new_id else plan.drop_texts
         self._dead["text"].extend(old_texts)
         self._dead["image"].extend(plan.drop_photos)
@@ -149,6 +153,8 @@ class Changes:
         for table in (items, photos):
             for row in (*self._inserts[table], *self._updates[table]):
                 row["revision"] = revision
+        lexical.remove(self._connection, [*self._dead_items, *self._words])
+        lexical.add(self._connection, list(self._words.values()))
         for table in (items, photos, ledger):
             rows = self._updates[table]
             if rows:
