@@ -16,6 +16,9 @@ from retrieval.catalogue import queries
 from retrieval.catalogue.engine import database_status, is_immutable, reading_engine
 from retrieval.catalogue.queries import EncoderRow, Modality, OwnerRow, Problem
 from retrieval.catalogue.versions import require_head, unfinished
+from retrieval.confidence.calibration import Calibration
+from retrieval.confidence.nulls import QueryKind
+from retrieval.confidence.stored import Calibrations
 from retrieval.errors import CollectionError, FingerprintMismatch
 from retrieval.index.base import IdArray
 from retrieval.index.view import VectorView
@@ -46,6 +49,7 @@ class Collection:
         self.folder = folder
         self._refreshing = Lock()
         self._view: CollectionView | None = None
+        self._calibrations = Calibrations()
         self._status = database_status(folder)
         self._engine, self.encoder = _opened(folder)
 
@@ -114,6 +118,7 @@ class Collection:
             )
         old, self._engine = self._engine, engine
         self.encoder, self._status, self._view = encoder, status, None
+        self._calibrations = Calibrations()
         old.dispose()
 
     def rows(self, modality: Modality, owner_ids: list[int]) -> dict[int, OwnerRow]:
@@ -125,6 +130,14 @@ class Collection:
         """Stored unit vectors: ids [n] ascending and float16 [n, dimension]."""
         with self._engine.connect() as connection:
             return queries.vectors_of(connection, modality, owner_ids, self.encoder.dimension)
+
+    def calibration(self, modality: Modality, kind: QueryKind) -> Calibration | None:
+        """What turns the cosines of queries of this kind into confidences; None before an index run has made one.
+
+        kind: what the query is made of: `words`, `image` (pictures or stored items), or `both`.
+        """
+        with self._engine.connect() as connection:
+            return self._calibrations.current(connection, self.encoder.dimension).get((modality, kind))
 
     def status(self) -> dict[str, Any]:
         """Counts, model, revision and index as JSON values; the keys are those of `catalens status --json`."""
