@@ -11,6 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
+from indexer.calibration import recalibrate
 from indexer.changes import FinishedItem
 from indexer.compaction import compact
 from indexer.encoding import Decoded, EncodeQueue, Working, as_stored
@@ -85,6 +86,7 @@ def index_sources(
         for one in folders:
             one.finish()
         compact(folder, writer.engine, lambda done, rows: tell(Progress("index", done, rows)), exact_rows=exact_rows)
+        recalibrate(folder, writer.engine, encoder)
     run.summary.seconds = perf_counter() - started
     return run.summary
 

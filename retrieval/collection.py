@@ -19,6 +19,9 @@ from retrieval.catalogue import queries
 from retrieval.catalogue.engine import database_status, is_immutable, reading_engine
 from retrieval.catalogue.queries import EncoderRow, ItemRow, Modality, OwnerRow, Problem
 from retrieval.catalogue.versions import require_head, unfinished
+from retrieval.confidence.calibration import Calibration
+from retrieval.confidence.nulls import QueryKind
+from retrieval.confidence.stored import Calibrations
 from retrieval.errors import CollectionChanged, CollectionError, FingerprintMismatch, QueryError
 from retrieval.index.base import IdArray
 from retrieval.index.view import VectorView
@@ -54,6 +57,7 @@ class Collection:
         self._view: CollectionView | None = None
         self._reading_items = Lock()
         self._items: ItemTable | None = None
+        self._calibrations = Calibrations()
         self._status = database_status(folder)
         self._engine, self.encoder = _opened(folder)
 
@@ -165,6 +169,7 @@ class Collection:
             )
         old, self._engine = self._engine, engine
         self.encoder, self._status, self._view = encoder, status, None
+        self._calibrations = Calibrations()
         old.dispose()
 
     def rows(self, modality: Modality, owner_ids: list[int]) -> dict[int, OwnerRow]:
@@ -210,6 +215,14 @@ class Collection:
         with self._engine.connect() as connection, connection.begin():
             owners = queries.owners_of_item(connection, modality, item_key)
             return queries.vectors_of(connection, modality, owners, self.encoder.dimension)[1]
+
+    def calibration(self, modality: Modality, kind: QueryKind) -> Calibration | None:
+        """What turns the cosines of queries of this kind into confidences; None before an index run has made one.
+
+        kind: what the query is made of: `words`, `image` (pictures or stored items), or `both`.
+        """
+        with self._engine.connect() as connection:
+            return self._calibrations.current(connection, self.encoder.dimension).get((modality, kind))
 
     def status(self) -> dict[str, Any]:
         """Counts, model, revision and index as JSON values; the keys are those of `catalens status --json`."""

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from retrieval.confidence.nulls import null_queries_of
+from tests.fakes import ColourEncoder
+
 _cache = tempfile.TemporaryDirectory(prefix="catalens-cache-")
 os.environ["CATALENS_CACHE"] = _cache.name  # for the processes that tests start, too
 os.environ.pop("CATALENS_RUNTIME", None)
@@ -13,5 +16,7 @@ os.environ.pop("CATALENS_RUNTIME", None)
 
 @pytest.fixture(scope="session", autouse=True)
 def _cache_of_the_tests() -> Iterator[None]:
+    # Once for all: tests count what an index run encodes, and the first of an encoder also encodes the null queries.
+    null_queries_of(ColourEncoder())
     yield
     _cache.cleanup()

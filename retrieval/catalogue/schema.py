@@ -152,3 +152,37 @@ ledger = Table(
     Index("ledger_state", "state"),
     Index("ledger_item", "item_id"),
 )
+
+# What queries get that mean nothing (`retrieval/confidence/`). Their vectors, by kind: `words` or `image`.
+null_queries = Table(
+    "null_queries",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("encoder_id", ForeignKey("encoders.id"), nullable=False),
+    Column("sha256", Text, nullable=False),  # of the vectors
+    Column("vectors", LargeBinary, nullable=False),  # little-endian float16, rows of `dimension` values
+)
+
+# One distribution for each modality and kind of query: `words`, `image` or `both`.
+calibrations = Table(
+    "calibrations",
+    metadata,
+    Column("modality", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("encoder_id", ForeignKey("encoders.id"), nullable=False),
+    Column("revision", BigInteger, nullable=False),  # of the collection when it was made
+    Column("rows", Integer, nullable=False),  # vectors of the modality then
+    Column("max_owner_id", BigInteger, nullable=False),
+    Column("parameters", JSON, nullable=False),  # Calibration.to_json()
+)
+
+# Labels that `catalens tag --store` gave; they are merged into the items' attributes when rows are read.
+item_tags = Table(
+    "item_tags",
+    metadata,
+    Column("item", ForeignKey("items.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("field", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("confidence", Float, nullable=False),
+    Index("item_tags_field", "field", "label"),
+)
