@@ -1,35 +1,36 @@
 """Rules applied to a query: what is added, hidden and pinned, and how deep one must look for it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from retrieval.items import ItemTable
+from retrieval.rules.attributes import TableAttributes, positions
 from retrieval.rules.depth import is_certain, largest
 from retrieval.rules.ruleset import RuleSet
 from retrieval.rules.schema import parse
-from tests.rule_items import RowItems, read_condition
 
 ROWS: list[dict[str, Any]] = [
-    {"id": "a", "brand": "Acme", "sold": 0, "stock": 3},
-    {"id": "b", "brand": "Acme", "sold": 10, "stock": 0},
-    {"id": "c", "brand": "Other", "sold": 100, "stock": 1},
-    {"id": "d"},
+    {"item_id": "a", "brand": "Acme", "sold": 0, "stock": 3},
+    {"item_id": "b", "brand": "Acme", "sold": 10, "stock": 0},
+    {"item_id": "c", "brand": "Other", "sold": 100, "stock": 1},
+    {"item_id": "d"},
 ]
 
 
 def ruleset(text: str) -> RuleSet:
-    return RuleSet(parse(f"version: 1\n{text}".encode(), "rules.yaml", read_condition))
+    return RuleSet(parse(f"version: 1\n{text}".encode(), "rules.yaml"))
 
 
 @pytest.fixture
-def items() -> RowItems:
-    return RowItems(ROWS)
+def items() -> ItemTable:
+    return ItemTable.of_rows(ROWS)
 
 
-def test_no_rules(items: RowItems) -> None:
+def test_no_rules(items: ItemTable) -> None:
     active = ruleset("").for_query("red dress")
     assert not active
     assert not ruleset("")
@@ -42,15 +43,15 @@ def test_no_rules(items: RowItems) -> None:
 
 
 class TestBoosts:
-    def test_they_add_up(self, items: RowItems) -> None:
-        rules = ruleset("boosts:\n- {when: brand = Acme, add: 0.5}\n- {add: 0.25 * (stock = 0)}\n")
+    def test_they_add_up(self, items: ItemTable) -> None:
+        rules = ruleset("boosts:\n- {when: brand = 'Acme', add: 0.5}\n- {add: 0.25 * (stock = 0)}\n")
         found = rules.for_query("x").boosts(items)
         assert found.dtype == np.float32
         assert found.tolist() == [0.5, 0.75, 0, 0.25]
         with pytest.raises(ValueError, match="read-only"):
             found[0] = 1
 
-    def test_for_a_query_only(self, items: RowItems) -> None:
+    def test_for_a_query_only(self, items: ItemTable) -> None:
         rules = ruleset("boosts:\n- {add: 0.5, query: red dress}\n- {add: 0.25, query: {contains: [hat, dress]}}\n")
         assert rules.for_query("Red Dress").boosts(items).tolist() == [0.75] * 4
         assert rules.for_query("a dress").boosts(items).tolist() == [0.25] * 4
@@ -58,12 +59,12 @@ class TestBoosts:
         assert not rules.for_query(None)
         assert rules.for_query("Red Dress").boosts(items).tolist() == [0.75] * 4, "sums are kept apart"
 
-    def test_a_picture_has_the_boosts_of_all_queries(self, items: RowItems) -> None:
+    def test_a_picture_has_the_boosts_of_all_queries(self, items: ItemTable) -> None:
         active = ruleset("boosts: [{add: 0.5}]\nsynonyms: [[a, b]]").for_query(None)
         assert active.boosts(items).tolist() == [0.5] * 4
         assert active.rewrites == active.terms == ()
 
-    def test_at_most_1_either_way(self, items: RowItems) -> None:
+    def test_at_most_1_either_way(self, items: ItemTable) -> None:
         active = ruleset("boosts:\n- {add: sold}\n- {add: 0.75 - sold}").for_query("x")
         assert active.boosts(items).tolist() == [0.75, 0, 0, 0.75]
         assert active.notes(items) == (
@@ -72,22 +73,22 @@ class TestBoosts:
         )
         assert ruleset("boosts: [{add: 0.75}, {add: 0.75}]").for_query("x").boosts(items).tolist() == [1] * 4
 
-    def test_what_is_no_number_is_said_of_the_items_it_is_for(self, items: RowItems) -> None:
-        active = ruleset("boosts: [{add: 0.5 / stock, when: brand = Acme}]").for_query("x")
+    def test_what_is_no_number_is_said_of_the_items_it_is_for(self, items: ItemTable) -> None:
+        active = ruleset("boosts: [{add: 0.5 / stock, when: brand = 'Acme'}]").for_query("x")
         assert active.boosts(items).tolist() == [pytest.approx(0.5 / 3), 0, 0, 0]
         assert active.notes(items) == ("boosts[0]: for 1 item `0.5 / stock` is no finite number and counts as 0",)
 
-    def test_newer_items_are_looked_at_anew(self, items: RowItems) -> None:
-        rules = ruleset("boosts: [{add: 0.5, when: brand = Acme}]")
+    def test_newer_items_are_looked_at_anew(self, items: ItemTable) -> None:
+        rules = ruleset("boosts: [{add: 0.5, when: brand = 'Acme'}]")
         active = rules.for_query("x")
         assert active.boosts(items).tolist() == [0.5, 0.5, 0, 0]
         assert active.boosts(items) is active.boosts(items), "evaluated once"
-        assert active.boosts(RowItems(ROWS[1:])).tolist() == [0.5, 0, 0]
+        assert active.boosts(ItemTable.of_rows(ROWS[1:])).tolist() == [0.5, 0, 0]
 
 
 class TestHides:
-    def test_by_id_and_by_condition(self, items: RowItems) -> None:
-        rules = ruleset("hides:\n- {items: [d, zzz]}\n- {when: brand = Acme, query: shoes}")
+    def test_by_id_and_by_condition(self, items: ItemTable) -> None:
+        rules = ruleset("hides:\n- {items: [d, zzz]}\n- {when: brand = 'Acme', query: shoes}")
         assert rules.for_query("x").hidden(items).tolist() == [False, False, False, True]
         assert rules.for_query("Shoes").hidden(items).tolist() == [True, True, False, True]
         assert rules.for_query(None).hidden(items).tolist() == [False, False, False, True]
@@ -95,7 +96,7 @@ class TestHides:
 
 
 class TestPins:
-    def test_in_the_order_of_the_file(self, items: RowItems) -> None:
+    def test_in_the_order_of_the_file(self, items: ItemTable) -> None:
         rules = ruleset(
             "pins:\n- {query: {contains: dress}, id: a, place: 2}\n- {query: red dress, items: [b, zzz]}\n"
             "- {query: hat, items: c}"
@@ -107,10 +108,10 @@ class TestPins:
         assert not rules.for_query(None)
 
 
-def test_a_hit_says_which_rules_touched_it(items: RowItems) -> None:
+def test_a_hit_says_which_rules_touched_it(items: ItemTable) -> None:
     rules = ruleset(
         "synonyms: [[frock, dress]]\n"
-        "boosts:\n- {add: 0.03, when: brand = Acme}\n- {add: -0.001 * stock}\n"
+        "boosts:\n- {add: 0.03, when: brand = 'Acme'}\n- {add: -0.001 * stock}\n"
         "pins:\n- {query: hat, items: [a]}\n- {query: dress, items: [b, a]}\n"
     )
     active = rules.for_query("dress")
@@ -155,3 +156,51 @@ class TestDepth:
             assert depth <= n, "all have been seen, and it is still not certain"
             depth *= 2
         assert best == wanted
+
+
+class TestFieldsThatDoNotFit:
+    """Items come and go: a rule that no longer fits them does nothing, says so, and keeps no search from its answer."""
+
+    def test_a_condition_on_a_field_that_no_item_has(self, items: ItemTable) -> None:
+        rules = ruleset("boosts: [{add: 0.5, when: colour = 'red'}]\nhides: [{when: discontinued = true}]")
+        active = rules.for_query("x")
+        assert active.boosts(items).tolist() == [0] * 4
+        assert active.hidden(items).tolist() == [False] * 4
+        first, second = active.notes(items)
+        assert first.startswith("boosts[0]: no item has a field colour (the fields are")
+        assert second.startswith("hides[0]: no item has a field discontinued")
+        assert second.endswith("; until then the rule does nothing")
+
+    def test_a_comparison_of_a_number_with_a_text(self, items: ItemTable) -> None:
+        active = ruleset("boosts: [{add: 0.5 * (sold = 'many')}, {add: 0.25}]").for_query("x")
+        assert active.boosts(items).tolist() == [0.25] * 4
+        assert "sold is a number and is never the text" in active.notes(items)[0]
+
+    def test_the_fields_that_are_read(self) -> None:
+        text = "boosts: [{add: a + b, when: c = 1}]\nhides: [{when: c = 2 or d = 3}]"
+        assert ruleset(text).fields == ("a", "b", "c", "d")
+        assert ruleset("pins: [{query: x, items: [y]}]").fields == ("item_id",)
+        assert ruleset("synonyms: [[a, b]]").fields == ()
+
+
+class TestAttributes:
+    ROWS: ClassVar = [
+        {"item_id": "a", "price": 1, "new": True, "tags": ["sale", "red"], "name": "Acme"},
+        {"item_id": "c", "price": 2.5, "new": False, "tags": ["blue"]},
+        {"item_id": "b"},
+    ]
+
+    def test_every_kind_of_column(self) -> None:
+        attributes = TableAttributes(ItemTable.of_rows(self.ROWS))
+        assert attributes.numbers("price").tolist()[:2] == [1, 2.5]
+        assert attributes.numbers("new").tolist()[:2] == [1, 0]
+        for name, known in (("price", 2), ("new", 2), ("tags", 0), ("name", 0), ("nothing", 0)):
+            assert np.isfinite(attributes.numbers(name)).sum() == known
+        assert attributes.is_text("tags", "red").tolist() == [True, False, False]
+        assert attributes.is_text("name", "Acme").tolist() == [True, False, False]
+
+    def test_positions(self) -> None:
+        items = ItemTable.of_rows(self.ROWS)
+        assert positions(items, ["b", "zzz", "a", "b"]).tolist() == [2, -1, 0, 2]
+        assert positions(items, []).tolist() == []
+        assert positions(ItemTable.of_rows([]), ["a"]).tolist() == [-1]

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from retrieval.rules.schema import parse
 from retrieval.rules.synonyms import MAX_REWRITES, Synonyms
 from retrieval.rules.words import QueryMatch, Words, contains, keys
-from tests.rule_items import read_condition
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,7 @@ def test_words_stand_where_they_are_said_to(text: str) -> None:
 
 def synonyms(*lines: str) -> Synonyms:
     text = "version: 1\nsynonyms:\n" + "".join(f"- {line}\n" for line in lines)
-    return Synonyms(parse(text.encode(), "rules.yaml", read_condition).synonyms)
+    return Synonyms(parse(text.encode(), "rules.yaml").synonyms)
 
 
 def rewrites(query: str, *lines: str) -> list[str]:

@@ -149,3 +149,14 @@ ledger = Table(
     Index("ledger_state", "state"),
     Index("ledger_item", "item_id"),
 )
+
+# Every version of the rules that was ever applied, as it was written; the newest holds. Rows are never changed.
+rules = Table(
+    "rules",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("yaml", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("applied_at", Text, nullable=False),  # UTC, ISO 8601 to the second
+    Column("note", Text, nullable=False),
+)

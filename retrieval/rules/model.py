@@ -1,39 +1,14 @@
-"""What a rules file says, once it is read. Positions are those of the lists in the file, for messages and hits."""
+"""What a rules file says, once it is read. Paths are those of the lists in the file, for messages and hits."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
 
-import numpy as np
-import numpy.typing as npt
-
-from retrieval.rules.expression import Attributes, Expression
+from retrieval.catalogue.item_queries import ITEM_ID
+from retrieval.filters import Filter
+from retrieval.rules.expression import Expression
 from retrieval.rules.words import QueryMatch
 
 Phrase = tuple[str, ...]
-
-
-class Items(Attributes, Protocol):
-    """All items of a collection at one revision, as rules read them."""
-
-    def __len__(self) -> int: ...
-
-    def positions(self, item_ids: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Where each of these items stands in the arrays; -1 for an id that the collection does not have."""
-        ...
-
-
-class Condition(Protocol):
-    """A filter, read and not yet applied."""
-
-    @property
-    def fields(self) -> frozenset[str]:
-        """The attributes that it reads."""
-        ...
-
-    def matching(self, items: Items) -> npt.NDArray[np.bool_]:
-        """bool [n]: the items that it is true of."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -53,7 +28,7 @@ class Boost:
     path: str
     line: int
     add: Expression
-    when: Condition | None = None
+    when: Filter | None = None
     query: QueryMatch | None = None
 
 
@@ -75,7 +50,7 @@ class Hide:
     path: str
     line: int
     items: tuple[str, ...] = ()
-    when: Condition | None = None
+    when: Filter | None = None
     query: QueryMatch | None = None
 
 
@@ -89,4 +64,20 @@ class Rules:
     hides: tuple[Hide, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.synonyms or self.boosts or self.pins or self.hides)
+        return bool(self.lines)
+
+    @property
+    def lines(self) -> dict[str, int]:
+        """The line of each rule by its path, in the order of the kinds and of the file."""
+        rules: list[Synonym | Boost | Pin | Hide] = [*self.synonyms, *self.boosts, *self.pins, *self.hides]
+        return {rule.path: rule.line for rule in rules}
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of items that the rules read, each once."""
+        read = [name for rule in self.boosts for name in sorted(rule.add.fields)]
+        conditions = [*(rule.when for rule in self.boosts), *(rule.when for rule in self.hides)]
+        read += [name for when in conditions if when is not None for name in when.fields]
+        if self.pins or any(rule.items for rule in self.hides):
+            read.append(ITEM_ID)
+        return tuple(dict.fromkeys(read))

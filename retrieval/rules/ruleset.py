@@ -3,88 +3,77 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import RLock
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from retrieval.rules.model import Boost, Hide, Items, Pin, Rules
+from retrieval.items import ItemTable
+from retrieval.rules.attributes import positions
+from retrieval.rules.effects import MAX_BOOST, Flags, Notes, Scores, boost_values, hidden_items
+from retrieval.rules.model import Boost, Hide, Pin, Rules
 from retrieval.rules.synonyms import Rewrite, Synonyms, Term
 from retrieval.rules.words import QueryMatch, keys
 
-Scores = npt.NDArray[np.float32]
-Flags = npt.NDArray[np.bool_]
+SUMS_KEPT = 16  # sums of boosts, and of hides, that are held for the newest items: 4 bytes and 1 byte an item each
 
-MAX_BOOST = 1.0  # of a cosine, which is 1 at best: what is above is not a boost but a pin
-SUMS_KEPT = 16  # sums of boosts held for the newest items, 4 bytes an item each
+Held = TypeVar("Held", Scores, Flags)
 
 
-class _Evaluated:
-    """What the rules come to for the items of one revision; each rule is evaluated once, 4 bytes an item a boost."""
+class _Newest(OrderedDict[tuple[str, ...], Held]):
+    """The sums for the last few combinations of rules, not to be written to."""
 
-    def __init__(self, items: Items, rules: Rules) -> None:
-        self.items = items
-        self.lock = Lock()
-        self._boosts: dict[str, tuple[Scores, tuple[str, ...]]] = {}
-        self._hides: dict[str, Flags] = {}
-        self._sums: OrderedDict[tuple[str, ...], Scores] = OrderedDict()
-        pinned = dict.fromkeys(rule.item_id for rule in rules.pins)
-        self.pinned = dict(zip(pinned, items.positions(list(pinned)).tolist(), strict=True))
-
-    def boost(self, rule: Boost) -> tuple[Scores, tuple[str, ...]]:
-        if rule.path not in self._boosts:
-            self._boosts[rule.path] = boost_values(rule, self.items)
-        return self._boosts[rule.path]
-
-    def hide(self, rule: Hide) -> Flags:
-        if rule.path not in self._hides:
-            self._hides[rule.path] = hidden_items(rule, self.items)
-        return self._hides[rule.path]
-
-    def sum(self, rules: Sequence[Boost]) -> Scores:
-        paths = tuple(rule.path for rule in rules)
-        if paths in self._sums:
-            self._sums.move_to_end(paths)
-            return self._sums[paths]
-        total = np.zeros(len(self.items), dtype=np.float32)
-        for rule in rules:
-            total += self.boost(rule)[0]
-        np.clip(total, -MAX_BOOST, MAX_BOOST, out=total)
+    def put(self, paths: tuple[str, ...], total: Held) -> None:
         total.flags.writeable = False
-        self._sums[paths] = total
-        if len(self._sums) > SUMS_KEPT:
-            self._sums.popitem(last=False)
-        return total
+        self[paths] = total
+        if len(self) > SUMS_KEPT:
+            self.popitem(last=False)
 
 
-def boost_values(rule: Boost, items: Items) -> tuple[Scores, tuple[str, ...]]:
-    """float32 [n], within 1 either way, 0 where the rule says nothing; and notes on what had to be bent for that."""
-    values, bad = rule.add.values(items, len(items))
-    if rule.when is not None:
-        chosen = rule.when.matching(items)
-        values[~chosen] = 0
-        bad &= chosen
-    over = np.abs(values) > MAX_BOOST
-    np.clip(values, -MAX_BOOST, MAX_BOOST, out=values)
-    notes = []
-    for which, said in (
-        (bad, "is no finite number and counts as 0"),
-        (over, f"is beyond {MAX_BOOST:g} and is cut off"),
-    ):
-        if number := int(np.count_nonzero(which)):
-            items_word = "item" if number == 1 else "items"
-            notes.append(f"{rule.path}: for {number:,} {items_word} `{rule.add.text}` {said}")
-    return values, tuple(notes)
+class _Effects:
+    """What the rules come to for the items of one revision. Each rule is evaluated once: 4 bytes an item a boost."""
 
+    def __init__(self, items: ItemTable, rules: Rules) -> None:
+        self.items = items
+        self._lock = RLock()
+        self._boosts: dict[str, tuple[Scores, Notes]] = {}
+        self._hides: dict[str, tuple[Flags, Notes]] = {}
+        self._boost_sums: _Newest[Scores] = _Newest()
+        self._hidden_sums: _Newest[Flags] = _Newest()
+        pinned = list(dict.fromkeys(rule.item_id for rule in rules.pins))
+        self.pinned = dict(zip(pinned, positions(items, pinned).tolist(), strict=True))
 
-def hidden_items(rule: Hide, items: Items) -> Flags:
-    """bool [n]: what the rule hides."""
-    if rule.when is not None:
-        return rule.when.matching(items)
-    hidden = np.zeros(len(items), dtype=np.bool_)
-    found = items.positions(rule.items)
-    hidden[found[found >= 0]] = True
-    return hidden
+    def boost(self, rule: Boost) -> tuple[Scores, Notes]:
+        with self._lock:
+            if rule.path not in self._boosts:
+                self._boosts[rule.path] = boost_values(rule, self.items)
+            return self._boosts[rule.path]
+
+    def hide(self, rule: Hide) -> tuple[Flags, Notes]:
+        with self._lock:
+            if rule.path not in self._hides:
+                self._hides[rule.path] = hidden_items(rule, self.items)
+            return self._hides[rule.path]
+
+    def boosts(self, rules: Sequence[Boost]) -> Scores:
+        paths = tuple(rule.path for rule in rules)
+        with self._lock:
+            if paths not in self._boost_sums:
+                total = np.zeros(len(self.items), dtype=np.float32)
+                for rule in rules:
+                    total += self.boost(rule)[0]
+                self._boost_sums.put(paths, np.clip(total, -MAX_BOOST, MAX_BOOST, out=total))
+            return self._boost_sums[paths]
+
+    def hidden(self, rules: Sequence[Hide]) -> Flags:
+        paths = tuple(rule.path for rule in rules)
+        with self._lock:
+            if paths not in self._hidden_sums:
+                total = np.zeros(len(self.items), dtype=np.bool_)
+                for rule in rules:
+                    total |= self.hide(rule)[0]
+                self._hidden_sums.put(paths, total)
+            return self._hidden_sums[paths]
 
 
 class RuleSet:
@@ -97,10 +86,15 @@ class RuleSet:
         self.rules = rules
         self.version = version
         self._synonyms = Synonyms(rules.synonyms)
-        self._evaluated: _Evaluated | None = None
+        self._effects: _Effects | None = None
 
     def __bool__(self) -> bool:
         return bool(self.rules)
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields of items that the rules read: a search that has them read at once is quicker."""
+        return self.rules.fields
 
     def for_query(self, words: str | None) -> "ActiveRules":
         """The rules that hold for a query. words: None for one without words, such as a picture alone."""
@@ -118,11 +112,11 @@ class RuleSet:
             _ruleset=self,
         )
 
-    def evaluated(self, items: Items) -> _Evaluated:
+    def effects(self, items: ItemTable) -> _Effects:
         """What the rules come to for these items; the newest items are remembered."""
-        held = self._evaluated
+        held = self._effects
         if held is None or held.items is not items:
-            held = self._evaluated = _Evaluated(items, self.rules)
+            held = self._effects = _Effects(items, self.rules)
         return held
 
 
@@ -151,41 +145,45 @@ class ActiveRules:
         """(item id, place wanted), in the order in which they are placed."""
         return tuple((rule.item_id, rule.place) for rule in self.active_pins)
 
-    def boosts(self, items: Items) -> Scores:
+    def pinned(self, items: ItemTable) -> tuple[tuple[int, int], ...]:
+        """(position in `items`, place wanted), as `place_pins` takes them, of pinned items that exist and may show."""
+        effects = self._ruleset.effects(items)
+        hidden = effects.hidden(self.active_hides)
+        found = ((effects.pinned[rule.item_id], rule.place) for rule in self.active_pins)
+        return tuple((at, place) for at, place in found if at >= 0 and not hidden[at])
+
+    def boosts(self, items: ItemTable) -> Scores:
         """float32 [n], within 1 either way: what to add to each item's score. Not to be written to."""
-        evaluated = self._ruleset.evaluated(items)
-        with evaluated.lock:
-            return evaluated.sum(self.active_boosts)
+        return self._ruleset.effects(items).boosts(self.active_boosts)
 
-    def hidden(self, items: Items) -> Flags:
-        """bool [n]: what must not be in the answer, whatever else says so."""
-        evaluated = self._ruleset.evaluated(items)
-        hidden = np.zeros(len(items), dtype=np.bool_)
-        with evaluated.lock:
-            for rule in self.active_hides:
-                hidden |= evaluated.hide(rule)
-        return hidden
+    def hidden(self, items: ItemTable) -> Flags:
+        """bool [n]: what must not be in the answer, whatever else says so. Not to be written to."""
+        return self._ruleset.effects(items).hidden(self.active_hides)
 
-    def touched(self, items: Items, position: int, *, pinned: bool = False) -> tuple[str, ...]:
-        """Which rules touched an item, and by how much: `synonyms[0]`, `boosts[0] +0.03`, `pins[1]`.
+    def touched(self, items: ItemTable, position: int, *, pinned: bool = False) -> tuple[str, ...]:
+        """Which rules touched an item, and by how much: `synonyms[0]`, `boosts[0] +0.03`, `hides[2]`, `pins[1]`.
 
         position: of the item in `items`; pinned: whether `place_pins` put it where it stands.
         """
-        evaluated = self._ruleset.evaluated(items)
+        effects = self._ruleset.effects(items)
         found = list(dict.fromkeys(path for one in self.rewrites for path in one.by))
-        with evaluated.lock:
-            for rule in self.active_boosts:
-                value = float(evaluated.boost(rule)[0][position])
-                if value:
-                    found.append(f"{rule.path} {value:+.3g}")
+        for boost in self.active_boosts:
+            value = float(effects.boost(boost)[0][position])
+            if value:
+                found.append(f"{boost.path} {value:+.3g}")
+        found += [hide.path for hide in self.active_hides if effects.hide(hide)[0][position]]
         if pinned:
-            found += [rule.path for rule in self.active_pins if evaluated.pinned[rule.item_id] == position][:1]
+            found += [pin.path for pin in self.active_pins if effects.pinned[pin.item_id] == position][:1]
         return tuple(found)
 
-    def notes(self, items: Items) -> tuple[str, ...]:
-        """What the rules could not do as they were written: pinned items that are not there, numbers out of range."""
-        evaluated = self._ruleset.evaluated(items)
-        with evaluated.lock:
-            notes = [note for rule in self.active_boosts for note in evaluated.boost(rule)[1]]
-        missing = [rule for rule in self.active_pins if evaluated.pinned[rule.item_id] < 0]
-        return (*notes, *(f"{rule.path}: there is no item {rule.item_id}" for rule in missing))
+    def notes(self, items: ItemTable) -> Notes:
+        """What the rules could not do as written: fields and items that are not there, numbers out of range."""
+        effects = self._ruleset.effects(items)
+        notes = [(boost.path, note) for boost in self.active_boosts for note in effects.boost(boost)[1]]
+        notes += [(hide.path, note) for hide in self.active_hides for note in effects.hide(hide)[1]]
+        missing = [pin for pin in self.active_pins if effects.pinned[pin.item_id] < 0]
+        notes += [(pin.path, f"there is no item {pin.item_id}") for pin in missing]
+        return tuple(f"{path}: {note}" for path, note in notes)
+
+
+NO_RULES = RuleSet(Rules())

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TypeVar
 
-from retrieval.errors import QueryError
+from retrieval.errors import FilterError
+from retrieval.filters import Filter
 from retrieval.rules import expression
 from retrieval.rules.document import Node, read
 from retrieval.rules.mistakes import Mistake, Mistaken, as_error
-from retrieval.rules.model import Boost, Condition, Hide, Pin, Rules, Synonym
+from retrieval.rules.model import Boost, Hide, Pin, Rules, Synonym
 from retrieval.rules.words import QueryMatch, keys
 
 VERSION = 1
@@ -23,21 +24,18 @@ MAX_TEXT = 200  # characters of an id, a term or a query in the file
 MAX_CONDITION = 2_000
 
 Rule = TypeVar("Rule")
-ReadCondition = Callable[[str], Condition]
-"""Reads a filter. Raises QueryError."""
 
 
-def parse(content: bytes, name: str, read_condition: ReadCondition) -> Rules:
+def parse(content: bytes, name: str) -> Rules:
     """Read the content of a rules file.
 
-    name: of the file, for messages. read_condition: the filter grammar.
-    Raises RulesError, which names all mistakes with line and path.
+    name: of the file, for messages. Raises RulesError, which names all mistakes with line and path.
     """
     try:
         root = read(content)
     except Mistaken as error:
         raise as_error(name, [error.mistake]) from None
-    reader = _Reader(read_condition)
+    reader = _Reader()
     rules = reader.rules(root)
     if reader.mistakes:
         raise as_error(name, reader.mistakes)
@@ -47,9 +45,8 @@ def parse(content: bytes, name: str, read_condition: ReadCondition) -> Rules:
 class _Reader:
     """One pass over the nodes. A rule with a mistake is left out, and the reading goes on with the next."""
 
-    def __init__(self, read_condition: ReadCondition) -> None:
+    def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
-        self._read_condition = read_condition
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -131,13 +128,14 @@ class _Reader:
         items = tuple(_items(parts["items"])) if "items" in parts else ()
         return [Hide(node.path, node.line, items, self._when(parts), self._query(parts))]
 
-    def _when(self, parts: dict[str, Node]) -> Condition | None:
+    def _when(self, parts: dict[str, Node]) -> Filter | None:
         if "when" not in parts:
             return None
         try:
-            return self._read_condition(_text(parts["when"], MAX_CONDITION))
-        except QueryError as error:
-            raise Mistaken(parts["when"].mistake(f"{error}; {error.hint}" if error.hint else str(error))) from None
+            return Filter.parse(_text(parts["when"], MAX_CONDITION))
+        except FilterError as error:
+            said = str(error).partition("\n")[0]  # without the lines that point at the place
+            raise Mistaken(parts["when"].mistake(f"{said}; {error.hint}" if error.hint else said)) from None
 
     def _query(self, parts: dict[str, Node]) -> QueryMatch | None:
         if "query" not in parts:
