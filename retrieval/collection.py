@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, Engine
 
-from retrieval.catalogue import queries
+from retrieval.catalogue import queries, rule_queries
 from retrieval.catalogue.engine import database_status, is_immutable, reading_engine
 from retrieval.catalogue.queries import EncoderRow, ItemRow, Modality, OwnerRow, Problem
+from retrieval.catalogue.rule_queries import StoredRules
 from retrieval.catalogue.versions import require_head, unfinished
 from retrieval.confidence.calibration import Calibration
 from retrieval.confidence.nulls import QueryKind
@@ -26,6 +27,8 @@ from retrieval.errors import CollectionChanged, CollectionError, FingerprintMism
 from retrieval.index.base import IdArray
 from retrieval.index.view import VectorView
 from retrieval.items import ItemTable
+from retrieval.rules.load import rules_in_force
+from retrieval.rules.ruleset import NO_RULES, RuleSet
 
 IDS_COMPARED = 20_000  # ids looked at for one like a mistyped one: 0.1 s
 
@@ -34,13 +37,14 @@ IDS_COMPARED = 20_000  # ids looked at for one like a mistyped one: 0.1 s
 class CollectionView:
     """Both vector spaces of a collection at one revision. Immutable: a search finishes on the view it began with.
 
-    database: device and inode of the database file that gave the ids.
+    database: device and inode of the database file that gave the ids. rules: what holds at this revision.
     """
 
     database: tuple[int, int]
     revision: int
     image: VectorView
     text: VectorView
+    rules: RuleSet = NO_RULES
 
     def of(self, modality: Modality) -> VectorView:
         """The photos' vectors or the texts' vectors: a mixed index would rank its own modality first."""
@@ -149,7 +153,8 @@ class Collection:
                 views[modality] = VectorView.load(connection, self.folder, modality, self.encoder.dimension)
             else:
                 views[modality] = self._view.of(modality).refreshed(connection, self.folder, self._view.revision)
-        return CollectionView(_identity(self._status), revision, views["image"], views["text"])
+        rules = rules_in_force(connection, NO_RULES if self._view is None else self._view.rules)
+        return CollectionView(_identity(self._status), revision, views["image"], views["text"], rules)
 
     def _reopen_if_replaced(self) -> None:
         """Follow a collection that was deleted and made again, or changed after being opened on a read-only disk."""
@@ -253,6 +258,17 @@ class Collection:
                 "sources": queries.source_locations(connection),
                 "index": index,
             }
+
+    def stored_rules(self, version: int | None = None) -> StoredRules | None:
+        """A version of the rules as it was written, the newest if none is named; None when there is no such."""
+        with self._engine.connect() as connection, connection.begin():
+            wanted = rule_queries.newest_version(connection) if version is None else version
+            return rule_queries.stored_rules(connection, wanted)
+
+    def rules_history(self) -> list[StoredRules]:
+        """All versions of the rules, newest first."""
+        with self._engine.connect() as connection:
+            return rule_queries.history(connection)
 
     def problems(self, locations: Sequence[str] | None = None) -> list[Problem]:
         """What failed, then what was skipped; only of the sources at these locations, if any are given."""

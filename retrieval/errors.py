@@ -5,6 +5,7 @@ CatalensError
 ├── ImageError               bytes that cannot be used as a picture
 ├── QueryError               a query that cannot be answered: nothing asked, too long, k out of range
 │   └── FilterError          a filter, facet or sorting that is not understood, or does not fit the fields
+├── RulesError               a rules file that cannot be used; the message names line and place
 ├── EvaluationError          figures that would be wrong or mean nothing: missing pictures, unknown measure or id
 ├── TrainingError            heads that cannot be trained as asked: too few pictures, one text for all of them
 ├── CollectionError          a collection on disk
@@ -45,6 +46,10 @@ class QueryError(CatalensError):
 
 class FilterError(QueryError):
     """A filter, a facet or a sorting that is not understood, or that does not fit the fields of the items."""
+
+
+class RulesError(CatalensError):
+    """Boosts, pins, hides or synonyms that cannot be used as they are written."""
 
 
 class EvaluationError(CatalensError):

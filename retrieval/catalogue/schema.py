@@ -186,3 +186,14 @@ item_tags = Table(
     Column("confidence", Float, nullable=False),
     Index("item_tags_field", "field", "label"),
 )
+
+# Every version of the rules that was ever applied, as it was written; the newest holds. Rows are never changed.
+rules = Table(
+    "rules",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("yaml", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("applied_at", Text, nullable=False),  # UTC, ISO 8601 to the second
+    Column("note", Text, nullable=False),
+)

@@ -1,0 +1,57 @@
+"""Queries as words: what makes two of them equal, and where in one the words of another stand."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+# Scripts without blanks between words: Thai, Lao, Myanmar, Khmer, kana, Han.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_MARK = "\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u3099\u309a"  # belongs to the letter before it
+# One character of those, or a run of other letters, marks and digits, or a sign that is no punctuation.
+_TOKEN = re.compile(rf"[{_UNSPACED}][{_MARK}]*|(?:(?![{_UNSPACED}])\w[{_MARK}]*)+|[+#%&@$€£¥°]")
+
+
+@dataclass(frozen=True)
+class Words:
+    """A query's words. text: in NFKC; keys: the words to compare; spans: where each stands in `text`."""
+
+    text: str
+    keys: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, text: str) -> "Words":
+        """Words of any text. Case, width, punctuation and blanks make no difference to `keys`."""
+        normal = unicodedata.normalize("NFKC", text)
+        found = list(_TOKEN.finditer(normal))
+        return cls(normal, tuple(_key(one[0]) for one in found), tuple(one.span() for one in found))
+
+
+def keys(text: str) -> tuple[str, ...]:
+    """The words of a text as they are compared; empty for a text without a letter, digit or sign."""
+    return Words.of(text).keys
+
+
+def contains(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
+    """Do these words follow each other in those? An empty part is in none."""
+    width = len(part)
+    return width > 0 and any(words[start : start + width] == part for start in range(len(words) - width + 1))
+
+
+def _key(token: str) -> str:
+    return unicodedata.normalize("NFKC", token.casefold())
+
+
+@dataclass(frozen=True)
+class QueryMatch:
+    """Which queries a rule is for. equal: any of these; contained: or such as contain any of these."""
+
+    equal: frozenset[tuple[str, ...]] = frozenset()
+    contained: tuple[tuple[str, ...], ...] = ()
+
+    def matches(self, words: tuple[str, ...]) -> bool:
+        """words: the query's `keys`."""
+        return words in self.equal or any(contains(words, part) for part in self.contained)
