@@ -99,7 +99,7 @@ class ColumnBuilder:
             values = block.scalars()
             lists = [isinstance(value, list) for value in values]
             parts = [
-                [as_text(part) for part in value if is_value(part)]
+                list(dict.fromkeys(as_text(part) for part in value if is_value(part)))
                 if isinstance(value, list)
                 else [_as_text(value, block.kind)]
                 for value in values

@@ -108,6 +108,18 @@ class Words:
 
         return pa.array([word.casefold() for word in self.array.to_pylist()], pa.large_string())
 
+    @cached_property
+    def ranks(self) -> npt.NDArray[np.float64]:
+        """Place [w] of each text in alphabetical order: without regard to case, then by code point."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        both = pa.table({"folded": self.folded, "plain": self.array})
+        order = pc.sort_indices(both, sort_keys=[("folded", "ascending"), ("plain", "ascending")]).to_numpy()
+        ranks = np.empty(len(order))
+        ranks[order] = np.arange(len(order))
+        return ranks
+
     def extended(self, fresh: "Words") -> tuple["Words", npt.NDArray[np.int64]]:
         """These texts with those others that are new behind them, and the codes [len(fresh)] of the others."""
         import pyarrow as pa
@@ -160,7 +172,7 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class ListColumn:
-    """Elements of all lists in ascending order of their owner.
+    """Elements of all lists in ascending order of their owner, each once a list.
 
     codes: int8, int16 or int32 [m], places in `words`. owners: int32 [m], item positions. listed: bool [n], where the
     value is a list indeed. mixed: some values were neither lists nor text.

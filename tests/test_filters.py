@@ -517,7 +517,7 @@ def fitting(draw: st.DrawFn, kinds: Mapping[str, str]) -> Expression:
 
 
 class TestAgainstTheTwin:
-    @settings(max_examples=400, deadline=None)
+    @settings(max_examples=200, deadline=None)
     @given(data=st.data(), rows=catalogues())
     def test_random_filters_on_random_catalogues(self, data: st.DataObject, rows: Sequence[Row]) -> None:
         table = ItemTable.of_rows(rows)
@@ -529,7 +529,7 @@ class TestAgainstTheTwin:
         assert repr(parse(str(asked))) == repr(asked)
         assert Filter.from_json(json.loads(json.dumps(asked.to_json()))) == asked
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=150, deadline=None)
     @given(
         name=st.text(min_size=1, max_size=8) | st.sampled_from(RESERVED),
         value=st.text(max_size=8) | st.floats(allow_nan=False, allow_infinity=False) | st.booleans(),
@@ -542,7 +542,7 @@ class TestAgainstTheTwin:
             return
         assert repr(parse(str(asked))) == repr(asked)
 
-    @settings(max_examples=500, deadline=None)
+    @settings(max_examples=300, deadline=None)
     @given(
         st.lists(
             st.sampled_from(["a", " ", "=", "<", "1", "'", '"', "`", "(", ")", ",", "\\", "."])

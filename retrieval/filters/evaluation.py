@@ -47,11 +47,12 @@ def _matching(expression: Expression, table: ItemTable) -> BoolArray:
         case Not():
             return ~_matching(expression.part, table)
         case Leaf():
-            return _leaf(expression, known(expression.field, table))
+            return leaf_matching(expression, known(expression.field, table))
     raise TypeError(expression)
 
 
-def _leaf(leaf: Leaf, column: Column) -> BoolArray:
+def leaf_matching(leaf: Leaf, column: Column) -> BoolArray:
+    """Which items one comparison holds for; the column is that of its field, of a type that it fits."""
     match leaf:
         case IsNull():
             return column.present.copy() if leaf.negated else ~column.present
