@@ -83,6 +83,8 @@ def _build(folder: Path, engine: Engine, modality: Modality, exact_rows: int, on
             "revision": revision,
             "nprobe": built.nprobe,
             "recall": built.recall,
+            "code_error": built.code_error,
+            "reach": built.reach,
         }
         connection.execute(insert(generations), row)
         forgotten = _forget_old(connection, modality)

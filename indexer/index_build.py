@@ -13,7 +13,7 @@ from retrieval.catalogue.queries import Modality
 from retrieval.encoders.base import FloatArray
 from retrieval.index.base import IdArray
 from retrieval.index.exact import ExactIndex, merged
-from retrieval.index.ladder import rung_for
+from retrieval.index.ladder import TUNE_K, rung_for
 
 if TYPE_CHECKING:
     from retrieval.index.faiss_index import FaissIndex
@@ -28,6 +28,7 @@ class BuiltIndex:
     """kind: of the rung; last_owner_id: the largest id covered, 0 for none.
 
     nprobe, recall: as tuned; 0 and 1.0 for an exact index.
+    code_error, reach: of an inverted index, see `InvertedIndex`; None for an exact one.
     """
 
     index: "FaissIndex"
@@ -35,6 +36,8 @@ class BuiltIndex:
     last_owner_id: int
     nprobe: int
     recall: float
+    code_error: float | None = None
+    reach: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,11 +100,11 @@ def build_index(rows: StoredRows, exact_rows: int, on_rows: OnRows) -> BuiltInde
         index.add(ids, vectors)
         last = int(ids[-1])
         on_rows(len(index), total)
-    recall = 1.0
-    if not index.exact:
-        asked = _likely_queries(rows)
-        recall = faiss_index.tune(index, asked, rows.true_best(asked, faiss_index.TUNE_K))
-    return BuiltIndex(index, rung.kind, last, index.nprobe, recall)
+    if not isinstance(index, faiss_index.InvertedIndex):
+        return BuiltIndex(index, rung.kind, last, nprobe=0, recall=1.0)
+    asked = _likely_queries(rows)
+    recall = faiss_index.tune(index, asked, rows.true_best(asked, TUNE_K))
+    return BuiltIndex(index, rung.kind, last, index.nprobe, recall, index.code_error, index.reach)
 
 
 def _likely_queries(rows: StoredRows) -> FloatArray:

@@ -17,7 +17,7 @@ from retrieval.errors import StorageError
 from retrieval.index import exact, faiss_index
 from retrieval.index.base import NO_ID, IdMask, Neighbours, VectorIndex, best
 from retrieval.index.exact import ExactIndex, merged
-from retrieval.index.faiss_index import FaissIndex
+from retrieval.index.faiss_index import FaissIndex, InvertedIndex
 from retrieval.index.ladder import EXACT_ROWS, Rung, rung_for
 from tests.listed import slow_search
 
@@ -40,8 +40,8 @@ def faiss_exact(ids: Ids, vectors: Half) -> FaissIndex:
 def ivf_of_all_lists(ids: Ids, vectors: Half) -> FaissIndex:
     """An inverted file that visits all its lists: only the 8-bit codes are left to blur its scores."""
     index = built(rung_for(len(ids), exact_rows=0), ids, vectors)
-    if index._inverted is not None:
-        index._inverted.nprobe = index._inverted.nlist
+    if isinstance(index, InvertedIndex):
+        index.nprobe = index.lists
     return index
 
 

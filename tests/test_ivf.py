@@ -12,8 +12,8 @@ from retrieval.encoders.base import FloatArray, unit_rows
 from retrieval.index import faiss_index
 from retrieval.index.base import NO_ID, IdArray, IdMask
 from retrieval.index.exact import ExactIndex
-from retrieval.index.faiss_index import TARGET_RECALL, TUNE_K, FaissIndex
-from retrieval.index.ladder import Rung, rung_for
+from retrieval.index.faiss_index import TARGET_RECALL, FaissIndex
+from retrieval.index.ladder import TUNE_K, Rung, rung_for
 from retrieval.index.view import VectorView
 from tests.listed import NoiseEncoder, compacted, fill, stored, worded
 
@@ -69,7 +69,7 @@ def view_of(index: FaissIndex, clustered: tuple[IdArray, Half], deleted: list[in
         base=index,
         delta=ExactIndex(clustered[0][:0], clustered[1][:0]),
         deleted=gone,
-        mask=IdMask.all_but(gone, last + 1) if deleted else None,
+        live=IdMask(np.isin(np.arange(last + 1), np.setdiff1d(clustered[0], gone))),
         last_owner_id=last,
         newest_known=1,
     )

@@ -141,6 +141,7 @@ class TestReaders:
 
     def test_a_search_in_flight_keeps_its_old_view(self, tmp_path: Path) -> None:
         fill(tmp_path, titles(0, 20))
+        fill(tmp_path, titles(0, 22))  # two rows that no generation covers
         with Collection.open(tmp_path) as reader:
             old = reader.view()
             expected = answer(old)

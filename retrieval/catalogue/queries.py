@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Table, and_, func, null, select
+from sqlalchemy import Connection, Table, and_, bindparam, func, null, select
 
 from retrieval.catalogue.schema import (
     counters,
@@ -28,6 +28,12 @@ MODALITIES: tuple[Modality, ...] = ("image", "text")
 EMBEDDINGS: dict[Modality, Table] = {"image": photo_embeddings, "text": text_embeddings}
 OWNERS: dict[Modality, Table] = {"image": photos, "text": texts}
 
+# Made once: each search asks it, and to put it together takes as long as to answer it.
+_VECTORS_OF = {
+    modality: select(table.c.owner_id, table.c.vector).where(table.c.owner_id.in_(bindparam("ids", expanding=True)))
+    for modality, table in EMBEDDINGS.items()
+}
+
 STORED_DTYPE = np.dtype("<f2")  # float16 costs 0.0002 of cosine at 512 dimensions and halves the database
 MAX_PARAMETERS = 500  # ids in one IN (...): SQLite takes 32,766, older builds 999
 
@@ -47,6 +53,7 @@ class Generation:
     """One committed index file; it covers every owner up to `max_owner_id` that was alive at `revision`.
 
     nprobe: inverted lists visited by a search, 0 for an exact index; recall: at 10, as tuned, 1.0 for an exact index.
+    code_error, reach: of an inverted index, see `InvertedIndex`; None where they do not apply or were not recorded.
     """
 
     id: int
@@ -59,6 +66,8 @@ class Generation:
     revision: int
     nprobe: int
     recall: float
+    code_error: float | None = None
+    reach: float | None = None
 
 
 @dataclass(frozen=True)
@@ -140,13 +149,9 @@ def vectors_of(
     connection: Connection, modality: Modality, owner_ids: Sequence[int], dimension: int
 ) -> tuple[IdArray, npt.NDArray[np.float16]]:
     """Ids and vectors of those of the given owners that still exist, in ascending order of id."""
-    table = EMBEDDINGS[modality]
     rows: list[tuple[int, bytes]] = []
     for chunk in chunks(owner_ids):
-        rows.extend(
-            (row[0], row[1])
-            for row in connection.execute(select(table.c.owner_id, table.c.vector).where(table.c.owner_id.in_(chunk)))
-        )
+        rows.extend((row[0], row[1]) for row in connection.execute(_VECTORS_OF[modality], {"ids": chunk}).fetchall())
     return as_arrays(sorted(rows), dimension)
 
 

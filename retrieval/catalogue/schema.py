@@ -128,6 +128,9 @@ generations = Table(
     Column("revision", BigInteger, nullable=False),
     Column("nprobe", Integer, nullable=False),  # inverted lists visited by a search, 0 for an exact index
     Column("recall", Float, nullable=False),  # recall@10 measured when nprobe was chosen, 1.0 for an exact index
+    # Of an inverted index made since they are measured: see `InvertedIndex`.
+    Column("code_error", Float),
+    Column("reach", Float),
 )
 
 # What became of every file and row that a source ever named. `path` is empty for an item without photos; `item_id`

@@ -140,12 +140,13 @@ def _rank(
     width = min(depth, len(task.document_ids))
     top = np.full((len(queries), width), NO_ID, dtype=np.int64)
     scores = np.full((len(queries), width), -np.inf, dtype=np.float32)
-    filtered = _only(view, owners)
+    allowed = IdMask(np.zeros(view.last_owner_id + 1, dtype=np.bool_))
+    allowed.allowed[list(owners)] = True
     relevance = Relevance.of_task(task)
     ranks = []
     for start in range(0, len(queries), QUERY_BLOCK):
         block = queries[start : start + QUERY_BLOCK]
-        for query, found in enumerate(_search(collection, filtered, modality, block, owners, width), start):
+        for query, found in enumerate(_search(collection, view, allowed, modality, block, owners, width), start):
             # Equal scores stand in the order of the set, as everywhere in evaluation.
             best = sorted(found.items(), key=lambda one: (-one[1], one[0]))[:width]
             top[query, : len(best)] = [position for position, _ in best]
@@ -157,14 +158,21 @@ def _rank(
 
 
 def _search(
-    collection: Collection, view: VectorView, modality: Modality, queries: FloatArray, owners: Owners, width: int
+    collection: Collection,
+    view: VectorView,
+    allowed: IdMask,
+    modality: Modality,
+    queries: FloatArray,
+    owners: Owners,
+    width: int,
 ) -> list[dict[int, float]]:
     """For each query the score of each document found, that of its best row; at least `width` where there are."""
     found: list[dict[int, float]] = [{} for _ in queries]
     short, wanted = list(range(len(queries))), width
     while True:
         # A document with several rows takes several places, as an item with several photos does in `Searcher`.
-        answer = view.search(queries[short], min(wanted, len(owners)), lambda ids: collection.vectors(modality, ids))
+        k = min(wanted, len(owners))
+        answer = view.search(queries[short], k, lambda ids: collection.vectors(modality, ids), allowed)
         for query, ids, scores in zip(short, answer.ids.tolist(), answer.scores.tolist(), strict=True):
             best: dict[int, float] = {}
             for owner, score in zip(ids, scores, strict=True):
@@ -175,16 +183,6 @@ def _search(
         if wanted >= len(owners) or not short:
             return found
         wanted *= 4
-
-
-def _only(view: VectorView, owners: Owners) -> VectorView:
-    """The view, filtered to these rows; itself where that are all it has, so that nothing but real search is seen."""
-    if len(owners) >= len(view):
-        return view
-    allowed = np.zeros(view.last_owner_id + 1, dtype=np.bool_)
-    allowed[list(owners)] = True
-    allowed[view.deleted[view.deleted <= view.last_owner_id]] = False
-    return replace(view, mask=IdMask(allowed))
 
 
 def _kind(view: VectorView) -> str:

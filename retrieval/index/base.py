@@ -1,8 +1,8 @@
-"""The seam for vector search, and the value that says which ids may be returned."""
+"""The seams for vector search, and the value that says which ids may be returned."""
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,16 @@ class IdMask:
         allowed[excluded[excluded < size]] = False
         return cls(allowed)
 
+    def __and__(self, other: "IdMask") -> "IdMask":
+        """Ids that both allow."""
+        size = min(len(self.allowed), len(other.allowed))
+        return IdMask(self.allowed[:size] & other.allowed[:size])
+
+    @cached_property
+    def count(self) -> int:
+        """How many ids are allowed; 0.03 ms for a million ids, once."""
+        return int(np.count_nonzero(self.allowed))
+
     @cached_property
     def packed(self) -> npt.NDArray[np.uint8]:
         """One bit per id, least significant bit first."""
@@ -58,10 +68,43 @@ class VectorIndex(Protocol):
         """Whether every search returns the true best k with the scores of the stored (float16) vectors."""
         ...
 
+    @property
+    def ids(self) -> IdArray:
+        """All its ids, int64 [n], in any order."""
+        ...
+
     def __len__(self) -> int: ...
 
     def search(self, queries: FloatArray, k: int, allowed: IdMask | None = None) -> Neighbours:
         """Best k of the permitted ids for each query [n, dimension]; k >= 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class Candidates(Neighbours):
+    """lists: how many inverted lists were visited, of all queries the most."""
+
+    lists: int
+
+
+@runtime_checkable
+class ApproximateIndex(VectorIndex, Protocol):
+    """Keeps rows as codes in lists: its scores are estimates, and of its lists it visits those near the query.
+
+    Whoever asks it scores the candidates again with the stored vectors.
+    """
+
+    @property
+    def code_error(self) -> float:
+        """No unit query's estimate is further from the true cosine than this; infinity where it is not known."""
+        ...
+
+    def candidates(self, queries: FloatArray, k: int, allowed: IdMask | None = None) -> Candidates:
+        """More than k of the permitted ids, among which the true best k are to be found; min(k, permitted) at least."""
+        ...
+
+    def scan(self, queries: FloatArray, k: int, allowed: IdMask | None = None) -> Candidates:
+        """The k permitted ids of the highest estimates in all lists."""
         ...
 
 

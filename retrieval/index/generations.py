@@ -19,7 +19,7 @@ def load_verified(folder: Path, generation: Generation) -> VectorIndex | None:
     from retrieval.index import faiss_index  # 0.2 s to import: only a search or a build pays for it
 
     try:
-        index = faiss_index.load(folder / INDEX_FOLDER / generation.file)
+        index = faiss_index.load(folder / INDEX_FOLDER / generation.file, generation.code_error, generation.reach)
     except RuntimeError:  # written by a FAISS that knows more kinds of index than this one
         return None
     return index if len(index) == generation.rows else None

@@ -1,6 +1,5 @@
 """One modality of a collection at one revision: base generation + newer rows - deleted rows. Immutable."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,18 +10,18 @@ from sqlalchemy import Connection
 from retrieval.catalogue import queries
 from retrieval.catalogue.queries import Generation, Modality
 from retrieval.encoders.base import FloatArray
-from retrieval.index.base import NO_ID, IdArray, IdMask, Neighbours, VectorIndex, best
-from retrieval.index.exact import ExactIndex, merged
+from retrieval.index.base import IdArray, IdMask, VectorIndex
+from retrieval.index.exact import ExactIndex
 from retrieval.index.generations import load_verified
-from retrieval.index.ladder import OVERFETCH
-
-VectorFetch = Callable[[list[int]], tuple[IdArray, npt.NDArray[np.float16]]]
+from retrieval.index.plan import Found, Rows, search
+from retrieval.index.rescoring import VectorFetch
 
 
 @dataclass(frozen=True)
 class VectorView:
     """generation: the base on disk, None when there is none to believe; delta: rows newer than it, searched exactly.
 
+    live: which ids are alive, those of base and delta that were not deleted since; deleted: those that were.
     newest_known: id of the newest generation recorded when this was loaded, believable or not; 0 for none.
     """
 
@@ -32,7 +31,7 @@ class VectorView:
     base: VectorIndex | None
     delta: ExactIndex
     deleted: IdArray
-    mask: IdMask | None
+    live: IdMask
     last_owner_id: int
     newest_known: int
 
@@ -56,7 +55,7 @@ class VectorView:
             base=base,
             delta=ExactIndex(ids, vectors),
             deleted=deleted,
-            mask=_mask(deleted, last),
+            live=_live(np.empty(0, np.bool_), ids if base is None else np.concatenate([base.ids, ids]), deleted, last),
             last_owner_id=last,
             newest_known=kept[0].id if kept else 0,
         )
@@ -76,26 +75,22 @@ class VectorView:
             self,
             delta=self.delta.extended(ids, vectors) if len(ids) else self.delta,
             deleted=deleted,
-            mask=_mask(deleted, last),
+            live=_live(self.live.allowed, ids, gone, last),
             last_owner_id=last,
         )
 
     def __len__(self) -> int:
         """Live rows."""
-        covered = self.generation.max_owner_id if self.generation else 0
-        gone_from_base = int((self.deleted <= covered).sum())
-        gone_from_delta = len(np.intersect1d(self.deleted, self.delta.ids))
-        return (len(self.base) if self.base else 0) - gone_from_base + len(self.delta) - gone_from_delta
+        return self.live.count
 
-    def search(self, vectors: FloatArray, k: int, fetch: VectorFetch) -> Neighbours:
-        """Best k live rows for each unit query [n, dimension]; `fetch` gives stored vectors for scoring again."""
-        parts = [self.delta.search(vectors, k, self.mask)]
-        if self.base is not None and self.base.exact:
-            parts.append(self.base.search(vectors, k, self.mask))
-        elif self.base is not None:
-            candidates = self.base.search(vectors, k * OVERFETCH, self.mask)
-            parts.append(_scored_again(vectors, candidates.ids, k, fetch))
-        return merged(parts, k)
+    def search(self, vectors: FloatArray, k: int, fetch: VectorFetch, allowed: IdMask | None = None) -> Found:
+        """Best k live rows for each unit query [n, dimension]: min(k, m) hits, m the live rows that `allowed` permits.
+
+        fetch: gives stored vectors for scoring again; a row that it no longer knows is left out, the one thing that can
+        make hits fewer. allowed: which owners may be returned, all for None. Which way is taken, and whether it is
+        exact, is decided and said by `retrieval/index/plan.py`.
+        """
+        return search(Rows(self.base, self.delta, self.live, whole=not len(self.deleted)), vectors, k, fetch, allowed)
 
 
 def _newest_believable(folder: Path, kept: list[Generation]) -> tuple[Generation, VectorIndex] | tuple[None, None]:
@@ -106,19 +101,9 @@ def _newest_believable(folder: Path, kept: list[Generation]) -> tuple[Generation
     return None, None
 
 
-def _mask(deleted: IdArray, last_owner_id: int) -> IdMask | None:
-    return IdMask.all_but(deleted, last_owner_id + 1) if len(deleted) else None
-
-
-def _scored_again(vectors: FloatArray, candidates: IdArray, k: int, fetch: VectorFetch) -> Neighbours:
-    wanted = np.unique(candidates[candidates != NO_ID])
-    ids, stored = fetch(wanted.tolist())
-    scores = np.full(candidates.shape, -np.inf, dtype=np.float32)
-    if not len(ids):
-        return best(scores, np.full_like(candidates, NO_ID), k)
-    position = np.clip(np.searchsorted(ids, candidates), 0, len(ids) - 1)
-    found = ids[position] == candidates
-    rows = stored.astype(np.float32)
-    for query in range(len(vectors)):
-        scores[query, found[query]] = rows[position[query, found[query]]] @ vectors[query]
-    return best(scores, np.where(found, candidates, NO_ID), k)
+def _live(before: npt.NDArray[np.bool_], added: IdArray, gone: IdArray, last_owner_id: int) -> IdMask:
+    live = np.zeros(last_owner_id + 1, dtype=np.bool_)
+    live[: len(before)] = before
+    live[added] = True
+    live[gone[gone <= last_owner_id]] = False
+    return IdMask(live)
