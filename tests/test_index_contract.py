@@ -9,13 +9,13 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval.encoders.base import FloatArray, unit_rows
 from retrieval.errors import StorageError
 from retrieval.index import exact, faiss_index
-from retrieval.index.base import NO_ID, IdMask, Neighbours, VectorIndex, best
+from retrieval.index.base import NO_ID, ApproximateIndex, IdMask, Neighbours, VectorIndex, best
 from retrieval.index.exact import ExactIndex, merged
 from retrieval.index.faiss_index import FaissIndex, InvertedIndex
 from retrieval.index.ladder import EXACT_ROWS, Rung, rung_for
@@ -146,6 +146,31 @@ class TestEveryIndex:
         found = build(ids, vectors).search(queries, 10, masked(chosen, int(ids[-1]) + 1))
         truth = slow_search(ids, vectors, queries, 10, set(chosen))
         check(found, truth, ids, vectors, queries, tolerance)
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        seed=st.integers(0, 999),
+        share=st.sampled_from([0.0, 0.01, 0.1, 0.5, 0.95]),
+        k=st.sampled_from([1, 10, 90, 400]),
+    )
+    def test_any_mask_gives_all_that_it_permits_up_to_k(
+        self, build: Build, tolerance: float, seed: int, share: float, k: int
+    ) -> None:
+        ids, vectors = cloud(300)
+        chosen = ids[np.random.default_rng(seed).random(300) < share].tolist()
+        queries = asked(2, seed)
+        mask = masked(chosen, int(ids[-1]) + 1)
+        index = build(ids, vectors)
+        found = index.search(queries, k, mask)
+        check(found, slow_search(ids, vectors, queries, k, set(chosen)), ids, vectors, queries, tolerance)
+        assert np.sort(index.ids).tolist() == ids.tolist()
+        if isinstance(index, ApproximateIndex):
+            for candidates in (index.candidates(queries, k, mask), index.scan(queries, k, mask)):
+                for row in candidates.ids:
+                    owners = row[row != NO_ID]
+                    assert len(owners) >= min(k, len(chosen))
+                    assert len(set(owners.tolist())) == len(owners)
+                    assert set(owners.tolist()) <= set(chosen)
 
     @pytest.mark.parametrize("size", [0, 1, 7, 8, 9, 250])
     def test_ids_past_the_end_of_the_mask_are_not_permitted(self, build: Build, tolerance: float, size: int) -> None:
