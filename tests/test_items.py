@@ -401,6 +401,8 @@ class TestUpgrade:
             for table in ("items", "photos"):
                 connection.execute(text(f"DROP INDEX ix_{table}_revision"))
                 connection.execute(text(f"ALTER TABLE {table} DROP COLUMN revision"))
+            for column in ("code_error", "reach"):
+                connection.execute(text(f"ALTER TABLE generations DROP COLUMN {column}"))
             connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
         engine.dispose()
 

@@ -327,7 +327,9 @@ class TestAnything:
                 break
         assert lists.needed(order, rows, least, allowed) == expected
         np.testing.assert_array_equal(lists.permitted(order, None), np.array(sizes)[order])
-        np.testing.assert_array_equal(lists.of_rows(ids), np.repeat(np.arange(len(sizes)), sizes))
+        np.testing.assert_array_equal(lists.list_of[ids], np.repeat(np.arange(len(sizes)), sizes))
+        longer = IdMask(np.append(allowed.allowed, [True, True]))  # rows newer than the index
+        assert lists.holding(longer).tolist() == [bool(allowed.permits(one).any()) for one in held]
 
 
 def test_ids_that_were_never_given_or_died_before_the_index_was_made_do_not_count(tmp_path: Path) -> None:

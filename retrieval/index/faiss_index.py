@@ -27,7 +27,9 @@ CODE_MARGIN = 0.2
 # How far a filter may push the hits away from the query, when `reach` is measured: past the nearest quarter of lists.
 HIDDEN_SHARE = 0.25
 REACH_QUERIES = 50
-REACHED = 0.99  # share of such hits that lie no further above their list's centroid
+REACHED = (
+    0.95  # share of such hits that lie no further above their centroid; recall@10 was 0.998 with it, 1.000 with 0.99
+)
 
 
 class FaissIndex:
@@ -147,12 +149,18 @@ class InvertedIndex(FaissIndex):
         return Candidates(scores, ids, lists)
 
     def scan(self, queries: FloatArray, k: int, allowed: IdMask | None = None) -> Candidates:
-        """The k best estimates of all lists."""
         _one_thread()
-        params = faiss.SearchParametersIVF(sel=_selector(allowed), nprobe=self.lists)  # type: ignore[call-arg]
-        k_here = min(k, len(self))
-        scores, ids = self._index.search(np.ascontiguousarray(queries, np.float32), k_here, params=params)
-        return Candidates(scores, ids, self.lists)
+        width = min(k, len(self))
+        scores = np.full((len(queries), width), -np.inf, np.float32)
+        ids = np.full((len(queries), width), NO_ID, np.int64)
+        # Of a million rows a thousand stand in a quarter of the lists; to pass over the others saves most of the time.
+        holds = np.ones(self.lists, np.bool_) if allowed is None else self.held.holding(allowed)
+        for at, query in enumerate(np.ascontiguousarray(queries, np.float32)[:, None] if holds.any() else ()):
+            closeness, order = self.nearest(query)
+            keep = holds[order[0]]
+            found = self.visit(query, width, order[:, keep], closeness[:, keep], allowed)
+            scores[at], ids[at] = found.scores, found.ids
+        return Candidates(scores, ids, int(holds.sum()))
 
     def _reached(self, query: FloatArray, k: int, width: int, allowed: IdMask | None) -> Candidates:
         closeness, order = self.nearest(query)
@@ -255,7 +263,7 @@ def _reach_of(index: InvertedIndex, queries: FloatArray) -> float:
         closeness, order = index.nearest(query)
         hits = index.visit(query, TUNE_K, order[:, hidden:], closeness[:, hidden:])
         there = hits.ids[0] != NO_ID
-        place = np.argsort(order[0])[index.held.of_rows(hits.ids[0][there])]
+        place = np.argsort(order[0])[index.held.list_of[hits.ids[0][there]]]
         rises.append(hits.scores[0][there] - closeness[0][place])
     seen = np.concatenate([np.empty(0, np.float32), *rises])
     return float(np.quantile(seen, REACHED)) if len(seen) else inf

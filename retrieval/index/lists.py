@@ -1,6 +1,7 @@
 """Which rows stand in which inverted list, and how far a search under a filter has to go."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +24,18 @@ class Lists:
         starts = np.cumsum([0, *(len(ids) for ids in held)], dtype=np.int64)
         return cls(np.concatenate([np.empty(0, np.int64), *held]), starts)
 
-    def of_rows(self, ids: IdArray) -> IdArray:
-        """The list that each of these ids stands in."""
-        order = np.argsort(self.ids)
-        places = order[np.searchsorted(self.ids, ids, sorter=order)]
-        return np.asarray(np.searchsorted(self.starts, places, side="right") - 1, np.int64)
+    @cached_property
+    def list_of(self) -> npt.NDArray[np.int32]:
+        """The list that each id stands in, -1 for ids that stand in none."""
+        lists = np.full(int(self.ids.max(initial=-1)) + 1, -1, np.int32)
+        lists[self.ids] = np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
+        return lists
+
+    def holding(self, allowed: IdMask) -> npt.NDArray[np.bool_]:
+        """Which lists hold at least one permitted row, bool [lists]."""
+        holds = np.zeros(len(self.starts), np.bool_)
+        holds[self.list_of[np.flatnonzero(allowed.allowed[: len(self.list_of)])]] = True  # the last one for -1
+        return holds[:-1]
 
     def permitted(self, lists: npt.NDArray[np.int64], allowed: IdMask | None) -> npt.NDArray[np.int64]:
         """How many permitted rows each of these lists holds."""
