@@ -1,6 +1,7 @@
 """Reading a rules file: what is understood, and that every mistake is named with its line and place."""
 
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -110,6 +111,7 @@ def test_a_byte_order_mark_is_no_mistake() -> None:
             "version: 1\nboosts:\n- {add: 1, query: {contains: [a, {b: c}]}}",
             "line 3, boosts[0].query.contains[1]: here",
         ),
+        ("version: 1\nboosts:\n- {add: min(1, 2)}", "line 3, boosts[0].2): there is no key 2); between { and } a text"),
         ("version: 1\npins:\n- items: [a]", "line 3, pins[0]: the key query is missing"),
         ("version: 1\npins:\n- {query: a}", "line 3, pins[0]: a pin has items, or id and place"),
         ("version: 1\npins:\n- {query: a, id: b}", "line 3, pins[0]: a pin has items, or id and place"),
@@ -217,3 +219,9 @@ class TestHostile:
 
 def test_a_message_never_shows_a_file_at_length() -> None:
     assert len(refused("version: 1\nboosts: " + "x" * 100_000)) < 200
+
+
+def test_the_example_in_the_readme() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    found = rules(readme.split("```yaml\n")[1].split("```")[0])
+    assert found.lines.keys() == {"synonyms[0]", "synonyms[1]", "boosts[0]", "boosts[1]", "pins[0]", "hides[0]"}

@@ -23,7 +23,7 @@ list of such, or `{contains: words}`, which must follow each other. Of Chinese, 
 between words, each character counts as a word.
 
 Ids and words are taken as they are written: `0012`, `no` and `2024-01-01` need no quotes. A text with `: ` or ` #` in
-it, or with a quote in front, stands in single quotes.
+it, or with a quote in front, stands in single quotes; so does one with a comma between { and } or [ and ].
 
 Synonyms are found as whole words, the longest first, and are not followed from one line to the next. Synonyms and pins
 need words; a search by a picture alone has only the boosts and hides that have no `query`.

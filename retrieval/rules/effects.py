@@ -35,7 +35,7 @@ def boost_values(rule: Boost, items: ItemTable) -> tuple[Scores, Notes]:
     notes = []
     for bent, said in ((bad, "is no finite number and counts as 0"), (over, f"is beyond {MAX_BOOST:g} and is cut off")):
         if number := int(np.count_nonzero(bent)):
-            notes.append(f"for {number:,} item{'s'[: number != 1]} `{rule.add.text}` {said}")
+            notes.append(f"for {number:,} item{'s' * (number != 1)} `{rule.add.text}` {said}")
     return values, tuple(notes)
 
 

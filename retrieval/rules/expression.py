@@ -184,7 +184,7 @@ def _parser() -> "Lark":
             function, least, most = FUNCTIONS[name]
             if not least <= len(arguments) <= most:
                 asked = f"{least}" if least == most else f"{least} to {most}"
-                raise ExpressionError(f"{name} takes {asked} value{'s'[: most - 1]}, not {len(arguments)}")
+                raise ExpressionError(f"{name} takes {asked} value{'s' * (most != 1)}, not {len(arguments)}")
             return _made(function, *arguments)
 
         def add(self, parts: list[Any]) -> Tree:

@@ -155,6 +155,8 @@ def _mapping(node: Node, known: AbstractSet[str], *, required: AbstractSet[str] 
         if key not in known:
             near = get_close_matches(key, sorted(known), n=1, cutoff=0.5)
             guess = f"did you mean {near[0]}?" if near else f"there are {_named(known)}"
+            if value.is_blank and not near:
+                guess = "between { and } a text with a comma in it stands in quotes"
             raise Mistaken(Mistake(node.key_lines[key], value.path, f"there is no key {key}; {guess}"))
     if missing := required - node.value.keys():
         raise Mistaken(node.mistake(f"the key {_named(missing)} is missing"))
