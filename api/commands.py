@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.formats import escaped, one_line
-from api.hits import hit_json, hits_table
+from api.answers import answer_json, facet_table, messages, outcome, tab_separated
+from api.formats import one_line
+from api.hits import hits_table
 from retrieval.errors import (
     CollectionDamaged,
     CollectionError,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from retrieval.catalogue.queries import Problem
     from retrieval.encoders.base import DualEncoder
     from retrieval.query import Query
-    from retrieval.search import Answer
 
 SHOWN_PROBLEMS = 20
 
@@ -87,17 +87,16 @@ def search(query: "Query", collection: Path, *, runtime: str | None = None, as_j
     with Searcher.open(collection, runtime=runtime) as searcher:
         answer = searcher.answer(query)
     if as_json:
-        _print_json(_answer_json(answer))
+        _print_json(answer_json(answer))
     elif out.is_terminal:
         out.print(hits_table(answer.hits))
-        err.print(f"{len(answer.hits)} hits in {answer.took_ms:,.0f} ms", style="dim")
+        for facet in answer.facets:
+            out.print(facet_table(facet))
+        err.print(outcome(answer), style="dim", markup=False)
     else:
-        for hit in answer.hits:
-            score = "" if hit.score is None else f"{hit.score:.4f}"
-            columns = (str(hit.rank), score, hit.item_id, hit.title, hit.photo or "")
-            sys.stdout.write("\t".join(map(escaped, columns)) + "\n")
-    if not answer.hits:
-        err.print("The collection is empty. Fill it with: catalens index YOUR-FOLDER")
+        sys.stdout.writelines(tab_separated(hit) + "\n" for hit in answer.hits)
+    for message in messages(answer, query):
+        err.print(message, markup=False, soft_wrap=True)
 
 
 def status(collection: Path, *, as_json: bool) -> None:
@@ -158,11 +157,6 @@ def demo(folder: Path) -> None:
     from api.demo import run
 
     run(out, err, folder)
-
-
-def _answer_json(answer: "Answer") -> dict[str, Any]:
-    hits = [hit_json(hit) for hit in answer.hits]
-    return {"query": answer.query, "hits": hits, "took_ms": round(answer.took_ms, 3)}
 
 
 def _model_of(collection: Path) -> str | None:

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, Engine
 
-from retrieval.catalogue import queries, rule_queries
+from retrieval.catalogue import lexical, queries, rule_queries
 from retrieval.catalogue.engine import database_status, is_immutable, reading_engine
+from retrieval.catalogue.lexical import Matches, Postings
 from retrieval.catalogue.queries import EncoderRow, ItemRow, Modality, OwnerRow, Problem
 from retrieval.catalogue.rule_queries import StoredRules
 from retrieval.catalogue.versions import require_head, unfinished
@@ -24,9 +25,10 @@ from retrieval.confidence.calibration import Calibration
 from retrieval.confidence.nulls import QueryKind
 from retrieval.confidence.stored import Calibrations
 from retrieval.errors import CollectionChanged, CollectionError, FingerprintMismatch, QueryError
-from retrieval.index.base import IdArray
+from retrieval.index.base import IdArray, IdMask
 from retrieval.index.view import VectorView
 from retrieval.items import ItemTable
+from retrieval.lexical import Term
 from retrieval.rules.load import rules_in_force
 from retrieval.rules.ruleset import NO_RULES, RuleSet
 
@@ -61,6 +63,8 @@ class Collection:
         self._view: CollectionView | None = None
         self._reading_items = Lock()
         self._items: ItemTable | None = None
+        self._postings = Postings()
+        self._counted: tuple[CollectionView, dict[Modality, int]] | None = None
         self._calibrations = Calibrations()
         self._status = database_status(folder)
         self._engine, self.encoder = _opened(folder)
@@ -202,6 +206,19 @@ class Collection:
                 queries.shown_of(connection, "image", photo_ids),
                 queries.shown_of(connection, "text", text_ids),
             )
+
+    def lexical_matches(self, terms: Sequence[Term], limit: int, allowed: IdMask | None = None) -> Matches:
+        """Items that have any of the words, best first; see `retrieval.catalogue.lexical`. allowed: keys of items."""
+        with self._engine.connect() as connection, connection.begin():
+            return lexical.lexical_matches(connection, terms, limit, allowed, self._postings)
+
+    def countable(self, view: CollectionView) -> dict[Modality, int]:
+        """How many items have a photo, and how many a text; counted once for each revision."""
+        if self._counted is None or self._counted[0] is not view:
+            with self._engine.connect() as connection, connection.begin():
+                counts = {modality: queries.items_with(connection, modality) for modality in queries.MODALITIES}
+            self._counted = (view, counts)
+        return self._counted[1]
 
     def item_key(self, item_id: str) -> int:
         """The key of an item. Raises QueryError, with ids that look like it, when there is none of that id."""

@@ -1,36 +1,51 @@
-"""One query's whole way: check -> encode -> candidates -> rows -> hits."""
+"""One query's whole way: check -> encode -> scope -> legs -> boosts -> selection -> hits."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
 from typing import Any
 
-import numpy as np
-
-from retrieval.candidates import Candidates, Ranking, growing, items_of_rows
-from retrieval.catalogue.queries import ItemRow, Modality
 from retrieval.catalogue.versions import mismatch
-from retrieval.collection import Collection, CollectionView
+from retrieval.collection import Collection
 from retrieval.encoders import load_encoder
-from retrieval.encoders.base import DualEncoder, FloatArray
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.encoders.base import DualEncoder
+from retrieval.errors import CollectionChanged, QueryError
+from retrieval.filters.facets import Facet, facets
 from retrieval.query import ImageQuery, Query
 from retrieval.query.encode import QueryEncoder
 from retrieval.query.json_form import shown
 from retrieval.records import Hit
-from retrieval.selection import Selection
+from retrieval.rules.ruleset import RuleSet
+from retrieval.stages.asked import Asked
+from retrieval.stages.hits import hits_of
+from retrieval.stages.scope import Fields, Scope
 
-TRIES = 5  # times that a search starts anew because what it found was deleted meanwhile
+TRIES = 5  # times that a search starts anew because the collection changed under it
 
 
 @dataclass(frozen=True)
 class Answer:
-    """query: what was asked, as JSON values; hits: best first; took_ms: all of it, also what had to be loaded first."""
+    """The hits of a query, best first, and what is to be known of them.
+
+    query: what was asked, as JSON values. matched: items that pass the filter and have what the query was compared
+    with; there are min(k, matched) hits, fewer only where a least confidence, a group or near-duplicates say so.
+    exact: whether these are certainly the best; plan: how they were searched, see `retrieval/index/plan.py`.
+    nothing_fits: whether even the best hit is no better than what nonsense finds; None where that is not known.
+    facets: counts over all that matched. notes: what a person would want to be told.
+    revision: of the collection. took_ms: all of it, also what had to be loaded first.
+    """
 
     query: dict[str, Any]
     hits: tuple[Hit, ...]
+    matched: int
+    exact: bool
+    plan: str
+    nothing_fits: bool | None
+    facets: tuple[Facet, ...]
+    notes: tuple[str, ...]
+    revision: int
     took_ms: float
 
 
@@ -43,7 +58,7 @@ class Searcher:
             raise mismatch(collection.folder, collection.encoder, encoder.spec)
         self.collection = collection
         self.encoder = encoder
-        self._queries = QueryEncoder(collection, encoder)
+        self.queries = QueryEncoder(collection, encoder)
 
     @classmethod
     def open(cls, folder: Path, encoder: DualEncoder | None = None, *, runtime: str | None = None) -> "Searcher":
@@ -73,88 +88,53 @@ class Searcher:
         """
         return self.answer(Query.of(words, image=image, **others))
 
-    def answer(self, query: Query) -> Answer:
+    def answer(self, query: Query, *, rules: RuleSet | None = None) -> Answer:
         """The hits of a query. An item counts once, with its best photo or text.
 
-        Raises ImageError for a picture that cannot be read; QueryError for an unknown item or parts that cancel.
+        rules: in place of those of the collection, to see what they would change.
+        Raises ImageError for a picture that cannot be read; FilterError for a filter, facet or sorting that does not
+        fit the fields; QueryError for an unknown item, parts that cancel, and a confidence that is not there.
         """
         started = perf_counter()
-        for _ in range(TRIES):
-            view = self.collection.view()
-            chosen = self._chosen(query, view)
-            hits = self._hits(query, chosen)
-            if hits is not None and self.collection.is_of(view):
+        if query.rerank:
+            raise QueryError("this collection has no reranker", hint="leave rerank out")
+        fields = Fields.of(query)
+        for attempt in range(TRIES):
+            try:
+                asked = self.ask(query, fields, rules)
+                chosen, pinned = asked.page()
+                touched_by = partial(asked.touched, chosen, pinned)
+                hits = hits_of(self.collection, chosen, asked.confidences(chosen), query.offset + 1, touched_by)
+                told = tuple(facets(asked.table, asked.matching, fields.facets)) if fields.facets else ()
+                matched, notes = asked.matched(), asked.notes()
+            except CollectionChanged:
+                if attempt == TRIES - 1:
+                    raise
+                continue
+            if hits is not None and self.collection.is_of(asked.scope.view):
                 break  # else what was found is gone, or its ids were looked up in a collection made again meanwhile
-        return Answer(shown(query), hits or (), (perf_counter() - started) * 1000)
-
-    def _chosen(self, query: Query, view: CollectionView) -> Candidates:
-        """The candidates that become hits."""
-        selection = Selection(
-            duplicates=query.duplicates, diversity=query.diversity, without=self._queries.named_items(query)
-        )
-        modality: Modality = "image" if query.by == "image" else "text"
-        ranking = self._rows(view, modality, self._queries.vector(query, modality))
-        end = query.offset + query.k
-        chosen = selection.of(growing(ranking, query.k), end, self._looks)
-        return chosen.take(np.arange(min(query.offset, len(chosen)), len(chosen)))
-
-    def _rows(self, view: CollectionView, modality: Modality, vector: FloatArray) -> Ranking:
-        """Items ranked by their best photo or text."""
-        rows = view.of(modality)
-
-        def best(n: int) -> tuple[IdArray, FloatArray]:
-            found = rows.search(vector, n, lambda ids: self.collection.vectors(modality, ids))
-            there = found.ids[0] != NO_ID
-            return found.ids[0][there], found.scores[0][there]
-
-        def keys_of(ids: IdArray) -> IdArray:
-            keys = self.collection.item_keys(modality, ids.tolist())
-            return np.fromiter((keys.get(owner, NO_ID) for owner in ids.tolist()), np.int64, len(ids))
-
-        return items_of_rows(best, keys_of, len(rows), modality)
-
-    def _looks(self, candidates: Candidates) -> FloatArray:
-        """What each candidate looks like: its best photo's vector, or its text's where no photo was compared."""
-        vectors = np.zeros((len(candidates), self.collection.encoder.dimension), np.float32)
-        owners: dict[Modality, IdArray] = {"text": candidates.texts, "image": candidates.photos}
-        for modality, wanted in owners.items():
-            there = np.flatnonzero(wanted != NO_ID)
-            ids, stored = self.collection.vectors(modality, np.unique(wanted[there]).tolist())
-            if len(ids):
-                at = np.clip(np.searchsorted(ids, wanted[there]), 0, len(ids) - 1)
-                found = ids[at] == wanted[there]
-                vectors[there[found]] = stored[at[found]]
-        return vectors
-
-    def _hits(self, query: Query, chosen: Candidates) -> tuple[Hit, ...] | None:
-        """The hits with all that they show; None when one of them was deleted meanwhile."""
-        photos, texts = (owners[owners != NO_ID].tolist() for owners in (chosen.photos, chosen.texts))
-        rows, paths, contents = self.collection.shown(chosen.keys.tolist(), photos, texts)
-        if len(rows) < len(chosen) or len(paths) < len(photos) or len(contents) < len(texts):
-            return None
-        return tuple(self._hit(query.offset + i + 1, chosen, i, rows, paths, contents) for i in range(len(chosen)))
-
-    def _hit(
-        self,
-        rank: int,
-        chosen: Candidates,
-        i: int,
-        rows: Mapping[int, ItemRow],
-        paths: Mapping[int, str],
-        contents: Mapping[int, str],
-    ) -> Hit:
-        row = rows[int(chosen.keys[i])]
-        return Hit(
-            rank,
-            row.item_id,
-            _number(chosen.scores[i]),
-            row.title,
-            paths.get(int(chosen.photos[i]), row.photo),
-            row.attributes,
-            contents.get(int(chosen.texts[i])),
-            cosine=_number(chosen.cosines[i]),
+        return Answer(
+            query=shown(query),
+            hits=hits or (),
+            matched=matched,
+            exact=asked.trace.exact,
+            plan=asked.trace.plan,
+            nothing_fits=asked.nothing_fits(chosen),
+            facets=told,
+            notes=notes,
+            revision=asked.scope.view.revision,
+            took_ms=(perf_counter() - started) * 1000,
         )
 
-
-def _number(value: np.float32) -> float | None:
-    return None if np.isnan(value) else float(value)
+    def ask(self, query: Query, fields: Fields, rules: RuleSet | None = None) -> Asked:
+        """The query with all that it needs of the collection's newest revision."""
+        view = self.collection.view()
+        ruleset = view.rules if rules is None else rules
+        active = ruleset.for_query(" ".join(words for words, weight in query.words if weight > 0) or None)
+        if not fields.needed(active, query):
+            return Asked(self.collection, self.queries, query, ruleset, active, Scope(view))
+        # Read again, now with the items: the collection may have moved on, with its rules.
+        view, table = self.collection.view_with_items((*fields.names, *(ruleset.fields if active else ())))
+        return Asked(
+            self.collection, self.queries, query, ruleset, active, Scope.of(view, table, fields.filter, active), fields
+        )

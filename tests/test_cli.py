@@ -198,18 +198,25 @@ class TestJson:
         code, out, err = run("search", "red", "-k", "2", "--json")
         said = json.loads(out)
         assert (code, err) == (0, "")
-        assert set(said) == {"query", "hits", "took_ms"}
+        assert (said["matched"], said["exact"], said["plan"], said["notes"], said["facets"]) == (
+            3,
+            True,
+            "exact",
+            [],
+            [],
+        )
         assert said["query"] == {"parts": [{"words": "red"}], "by": "image", "k": 2}
         assert said["took_ms"] > 0
         assert [hit["rank"] for hit in said["hits"]] == [1, 2]
         first = said["hits"][0]
         assert 0.99 < first["score"] <= 1.001
+        assert 0.9 < first["confidence"] <= 1
         assert first == {
             "rank": 1,
             "item_id": "red_thing.png",
             "score": first["score"],
             "cosine": first["score"],
-            "confidence": None,
+            "confidence": first["confidence"],
             "title": "red thing",
             "photo": str(photos / "red_thing.png"),
             "matched_text": None,

@@ -299,7 +299,9 @@ class TestPartsOfAQuery:
 
     def test_a_raw_embedding(self, searcher: Searcher) -> None:
         vector = tuple((1e30 * ColourEncoder().encode_texts(["blue"])[0].astype(float)).tolist())
-        assert searcher.answer(Query((Part(vector=vector),))).hits == searcher.search("blue").hits
+        by_vector, by_words = searcher.answer(Query((Part(vector=vector),))).hits, searcher.search("blue").hits
+        assert [(hit.item_id, hit.score) for hit in by_vector] == [(hit.item_id, hit.score) for hit in by_words]
+        assert {hit.confidence for hit in by_vector} == {None}, "nothing is known of what such a query means"
 
     def test_an_embedding_of_another_dimension(self, searcher: Searcher) -> None:
         with pytest.raises(QueryError, match="has 3 numbers; those of this collection have 4"):

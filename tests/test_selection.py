@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.candidates import Candidates, Ranking, growing, items_of_rows, listed
 from retrieval.encoders.base import FloatArray, unit_rows
 from retrieval.index.base import NO_ID, IdArray
-from retrieval.selection import DIVERSE, Selection, marginal_relevance, without_duplicates
+from retrieval.stages.candidates import Candidates, Ranking, growing, items_of_rows, listed
+from retrieval.stages.selection import DIVERSE, Selection, marginal_relevance, without_duplicates
 
 
 def ranking_of(items: list[int], *, gone: frozenset[int] = frozenset()) -> Ranking:

@@ -212,6 +212,11 @@ def item_keys_of(connection: Connection, modality: Modality, owner_ids: Sequence
     return found
 
 
+def items_with(connection: Connection, modality: Modality) -> int:
+    """How many items have a photo, or a text."""
+    return int(connection.execute(select(func.count(OWNERS[modality].c.item.distinct()))).scalar_one())
+
+
 def item_rows(connection: Connection, item_keys: Sequence[int]) -> dict[int, ItemRow]:
     """What to show of each of these items; those deleted meanwhile are missing from the answer."""
     statement = select(items.c.id, items.c.item_id, items.c.title, items.c.attributes, _FIRST_PHOTO)

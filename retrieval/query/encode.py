@@ -8,6 +8,7 @@ from PIL import Image
 
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
+from retrieval.confidence.nulls import QueryKind
 from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
 from retrieval.errors import ImageError, QueryError
 from retrieval.images import decode, decode_file, upright
@@ -15,6 +16,7 @@ from retrieval.index.base import IdArray
 from retrieval.query.composition import composed
 from retrieval.query.value import ImageQuery, Part, Query
 from retrieval.query_cache import QueryCache
+from retrieval.rules.ruleset import NO_RULES, RuleSet
 
 
 class QueryEncoder:
@@ -26,15 +28,16 @@ class QueryEncoder:
         self._texts = QueryCache(encoder)
         self._encoding_images = Lock()
 
-    def vector(self, query: Query, modality: Modality) -> FloatArray:
+    def vector(self, query: Query, modality: Modality, rules: RuleSet = NO_RULES) -> FloatArray:
         """float32 unit vector [1, dimension] to compare with that modality's rows; see `composed`.
 
         A stored item stands for the mean of its photos where photos are searched, of its texts where texts are; one
-        that has none of these, for the mean of the others.
+        that has none of these, for the mean of the others. Words that have synonyms in the rules stand for the mean of
+        all ways to say them.
         Raises QueryError for an unknown item, an embedding of another dimension and parts that cancel; ImageError,
         naming the file, for a picture that cannot be read.
         """
-        rows = np.concatenate([self._part(part, modality) for part in query.parts])
+        rows = np.concatenate([self._part(part, modality, rules) for part in query.parts])
         return composed(rows, [part.weight for part in query.parts])[None]
 
     def named_items(self, query: Query) -> IdArray | None:
@@ -42,9 +45,23 @@ class QueryEncoder:
         keys = [self._collection.item_key(part.item) for part in query.parts if part.item is not None]
         return np.asarray(keys, np.int64) if keys else None
 
-    def _part(self, part: Part, modality: Modality) -> FloatArray:
+    @staticmethod
+    def kind(query: Query, modality: Modality) -> QueryKind | None:
+        """What the query is like, for its confidence; None where nothing is known of such queries."""
+        liked = [part for part in query.parts if part.weight > 0]
+        if not liked or any(part.vector is not None for part in liked):
+            return None
+        # A stored item stands for its photos among photos and for its texts among texts.
+        words = {part.words is not None or (part.item is not None and modality == "text") for part in liked}
+        return "both" if len(words) == 2 else "words" if words == {True} else "image"
+
+    def _part(self, part: Part, modality: Modality, rules: RuleSet) -> FloatArray:
         if part.words is not None:
-            return self._texts.vector(part.words)
+            rewrites = rules.for_query(part.words).rewrites if rules else ()
+            if len(rewrites) < 2:
+                return self._texts.vector(part.words)
+            vectors = np.concatenate([self._texts.vector(one.words) for one in rewrites])
+            return composed(vectors, [one.weight for one in rewrites])[None]
         if part.image is not None:
             return self._image(part.image)
         if part.item is not None:

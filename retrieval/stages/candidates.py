@@ -27,6 +27,7 @@ class Candidates:
     cosines: float32 [n], NaN where no vector was compared.
     legs: float32 [n, 3] by leg, see `retrieval.fusion`.
     complete: no further item could follow.
+    ceiling: the score of an item that fits perfectly, where that is known.
     """
 
     keys: IdArray
@@ -36,6 +37,7 @@ class Candidates:
     cosines: FloatArray
     complete: bool
     legs: Mapping[str, FloatArray] = field(default_factory=dict)
+    ceiling: float | None = None
 
     @classmethod
     def of_rows(cls, keys: IdArray, owners: IdArray, scores: FloatArray, modality: str, complete: bool) -> "Candidates":
@@ -51,16 +53,17 @@ class Candidates:
 
     def take(self, chosen: npt.NDArray[Any]) -> "Candidates":
         """Those at these positions, or where a bool array is true, in that order."""
-        columns = {name: getattr(self, name)[chosen] for name in COLUMNS}
-        legs = {name: values[chosen] for name, values in self.legs.items()}
-        return Candidates(**columns, complete=self.complete, legs=legs)
+        columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in COLUMNS}
+        return replace(self, **columns, legs={name: values[chosen] for name, values in self.legs.items()})
 
     def followed_by(self, longer: "Candidates") -> "Candidates":
         """These, then those of a longer ranking that are not among them."""
         further = longer.take(~np.isin(longer.keys, self.keys))
-        columns = {name: np.concatenate([getattr(self, name), getattr(further, name)]) for name in COLUMNS}
+        columns: dict[str, Any] = {
+            name: np.concatenate([getattr(self, name), getattr(further, name)]) for name in COLUMNS
+        }
         legs = {name: np.concatenate([self.legs[name], values]) for name, values in further.legs.items()}
-        return Candidates(**columns, complete=longer.complete, legs=legs)
+        return replace(longer, **columns, legs=legs)
 
 
 def items_of_rows(
@@ -71,8 +74,8 @@ def items_of_rows(
 ) -> Ranking:
     """The ranking of items by their best row.
 
-    rows: gives the ids and scores of the best n rows; keys_of: the item of each row, NO_ID for one that is gone;
-    total: how many rows there are.
+    rows: gives the ids and scores of the best n rows, or of all that may be found; keys_of: the item of each row,
+    NO_ID for one that is gone; total: how many rows there are at most.
     """
 
     def ranking(wanted: int) -> Candidates:
@@ -83,7 +86,8 @@ def items_of_rows(
             ids, scores = rows(asked) if asked else (np.empty(0, np.int64), np.empty(0, np.float32))
             keys = keys_of(ids)
             alive = keys != NO_ID
-            found = Candidates.of_rows(keys[alive], ids[alive], scores[alive], modality, asked == total)
+            complete = len(ids) < asked or asked == total
+            found = Candidates.of_rows(keys[alive], ids[alive], scores[alive], modality, complete)
             if len(found) >= wanted or found.complete:
                 cut = found.take(np.arange(min(wanted, len(found))))
                 return replace(cut, complete=found.complete and len(found) <= wanted)

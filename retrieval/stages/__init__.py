@@ -1,0 +1,1 @@
+"""What a query goes through once it is encoded: scope -> legs -> boosting -> selection -> hits."""

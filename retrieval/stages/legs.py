@@ -1,0 +1,133 @@
+"""The ways to compare a query with the items, each a ranking: by photos, by texts, by words, or by all of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from retrieval import fusion, lexical
+from retrieval.catalogue.queries import Modality
+from retrieval.collection import Collection
+from retrieval.encoders.base import FloatArray
+from retrieval.fusion import Leg, LegName
+from retrieval.index.base import NO_ID, IdArray
+from retrieval.rules.ruleset import RuleSet
+from retrieval.stages.candidates import Candidates, Ranking, items_of_rows
+from retrieval.stages.scope import Scope
+
+# Items of each leg that are fused at least. Fixed, so that the score of an item does not hang on the page asked for.
+FUSED_DEPTH = 200
+
+
+@dataclass
+class Trace:
+    """How the legs were searched: by leg the plan of the last search and whether it was exact."""
+
+    plans: dict[str, str] = field(default_factory=dict)
+    exact: bool = True
+
+    def note(self, leg: str, plan: str, exact: bool) -> None:
+        """Keep what a leg did; an answer is exact when all its searches were."""
+        self.plans[leg] = plan
+        self.exact = self.exact and exact
+
+    @property
+    def plan(self) -> str:
+        """One plan, or one for each leg."""
+        if len(self.plans) == 1:
+            return next(iter(self.plans.values()))
+        return ", ".join(f"{leg}: {plan}" for leg, plan in self.plans.items())
+
+
+def by_rows(collection: Collection, scope: Scope, modality: Modality, vector: FloatArray, trace: Trace) -> Ranking:
+    """Items by their best photo or text. vector: float32 unit [1, dimension]."""
+    rows, allowed = scope.view.of(modality), scope.mask(modality)
+
+    def best(n: int) -> tuple[IdArray, FloatArray]:
+        found = rows.search(vector, n, lambda ids: collection.vectors(modality, ids), allowed)
+        trace.note(modality, found.plan.name, found.plan.exact)
+        there = found.ids[0] != NO_ID
+        return found.ids[0][there], found.scores[0][there]
+
+    return items_of_rows(best, lambda ids: scope.keys_of(collection, modality, ids), len(rows), modality)
+
+
+def by_words(collection: Collection, scope: Scope, terms: Sequence[lexical.Term], trace: Trace) -> Ranking:
+    """Items by the words of their titles and texts (BM25)."""
+    allowed = scope.key_mask()
+
+    def best(n: int) -> Candidates:
+        found = collection.lexical_matches(terms, n + 1, allowed)
+        trace.note("lexical", "bm25", True)
+        none, nan = np.full(len(found.keys), NO_ID, np.int64), np.full(len(found.keys), np.nan, np.float32)
+        ranked = Candidates(found.keys, found.scores, none, none, nan, complete=len(found.keys) <= n)
+        return replace(ranked, ceiling=found.ceiling).take(np.arange(min(n, len(ranked))))
+
+    return best
+
+
+def fused(legs: Mapping[LegName, Ranking]) -> Ranking:
+    """Items by what all legs say of them."""
+
+    def best(n: int) -> Candidates:
+        depth = max(n, FUSED_DEPTH)
+        found = {name: ranking(depth) for name, ranking in legs.items()}
+        merged = fusion.fuse([_leg(name, ranked) for name, ranked in found.items()])
+        keys = merged.keys
+        columns: dict[str, IdArray] = {}
+        for name, kind in (("image", "photos"), ("text", "texts")):
+            columns[kind] = np.full(len(keys), NO_ID, np.int64)
+            if name in found:
+                order = np.argsort(keys)
+                columns[kind][order[np.searchsorted(keys[order], found[name].keys)]] = getattr(found[name], kind)
+        columns_of = (merged.ranks, merged.leg_scores, merged.contributions)
+        shown: dict[str, FloatArray] = {
+            name: np.stack([column[:, i] for column in columns_of], axis=1).astype(np.float32)
+            for i, name in enumerate(merged.legs)
+        }
+        complete = all(ranked.complete for ranked in found.values())
+        ranked = Candidates(
+            keys,
+            merged.scores.astype(np.float32),
+            columns["photos"],
+            columns["texts"],
+            _cosines(shown, len(keys)),
+            complete,
+            shown,
+        )
+        if len(ranked) <= n:
+            return ranked
+        return replace(ranked.take(np.arange(n)), complete=False)
+
+    return best
+
+
+def _leg(name: LegName, ranked: Candidates) -> Leg:
+    if name == "lexical":
+        return Leg(name, ranked.keys, ranked.scores, floor=0.0, ceiling=ranked.ceiling)
+    return Leg(name, ranked.keys, ranked.scores)
+
+
+def _cosines(legs: Mapping[str, FloatArray], n: int) -> FloatArray:
+    """The cosine with the photo where there is one, else with the text."""
+    cosines = np.full(n, np.nan, np.float32)
+    for name in ("text", "image"):
+        if name in legs:
+            cosines = np.where(np.isnan(legs[name][:, 1]), cosines, legs[name][:, 1])
+    return cosines
+
+
+def terms_of(words: Sequence[tuple[str, float]], rules: RuleSet) -> list[lexical.Term]:
+    """What a query's parts look for by words, with the synonyms of the rules as alternatives."""
+    found: list[lexical.Term] = []
+    for text, weight in words:
+        mine = list(lexical.terms(text, weight))
+        for synonym in rules.for_query(text).terms:
+            alternatives = tuple(map(lexical.phrase, (synonym.words, *synonym.texts)))
+            same = next((i for i, term in enumerate(mine) if term.alternatives[0] == alternatives[0]), None)
+            if same is None:
+                mine.append(lexical.Term(alternatives, weight))
+            else:
+                mine[same] = lexical.Term((*mine[same].alternatives, *alternatives[1:]), weight)
+        found += mine
+    return found
