@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import event, select, text
 
 from indexer import compaction
@@ -16,11 +18,10 @@ from indexer.pipeline import index_sources
 from indexer.sources.base import SourceItem
 from indexer.writer import open_writer
 from retrieval import items as items_module
-from retrieval.catalogue import item_queries
+from retrieval.catalogue import item_queries, versions
 from retrieval.catalogue.engine import DATABASE, reading_engine, writing_engine
 from retrieval.catalogue.queries import MODALITIES
 from retrieval.catalogue.schema import items, photos, tombstones
-from retrieval.catalogue.versions import upgrade
 from retrieval.collection import Collection
 from retrieval.column_builder import typed
 from retrieval.errors import CollectionChanged, CollectionDamaged
@@ -395,34 +396,58 @@ class TestOneRevision:
 
 class TestUpgrade:
     def older(self, folder: Path) -> None:
-        """Take a collection back to the first schema."""
+        """Make a collection of the first schema, with two items."""
+        config = Config()
+        config.set_main_option("script_location", str(Path(versions.__file__).parent / "migrations"))
+        spec = NoiseEncoder().spec
+        rows: dict[str, list[dict[str, Any]]] = {
+            "encoders": [
+                {"fingerprint": spec.fingerprint, "name": spec.name, "dimension": spec.dimension, "spec": "{}"}
+            ],
+            "sources": [{"id": 1, "kind": "table", "location": "/catalogue.csv"}],
+            "items": [
+                {
+                    "id": n,
+                    "item_id": name,
+                    "source_id": 1,
+                    "title": name,
+                    "attributes": f'{{"price": {n}}}',
+                    "row_hash": "x",
+                }
+                for n, name in ((1, "a"), (2, "b"))
+            ],
+            "photos": [{"id": 7, "item": 2, "position": 0, "path": "/p", "content_hash": "h", "width": 1, "height": 1}],
+            "texts": [{"id": 3, "item": 1, "field": "title", "content": "a"}],
+            "counters": [{"name": name, "value": 9} for name in ("revision", "items", "photos", "texts")],
+        }
         engine = writing_engine(folder / DATABASE)
         with engine.begin() as connection:
-            for table in ("items", "photos"):
-                connection.execute(text(f"DROP INDEX ix_{table}_revision"))
-                connection.execute(text(f"ALTER TABLE {table} DROP COLUMN revision"))
-            for column in ("code_error", "reach"):
-                connection.execute(text(f"ALTER TABLE generations DROP COLUMN {column}"))
-            connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+            for table, made in rows.items():
+                places = ", ".join(f":{name}" for name in made[0])
+                connection.execute(text(f"INSERT INTO {table} ({', '.join(made[0])}) VALUES ({places})"), made)
         engine.dispose()
 
     def test_an_older_collection_is_brought_up_by_a_writer_and_named_to_a_reader(self, tmp_path: Path) -> None:
-        fill(tmp_path, [product("a", price=1), product("b", price=2)])
-        before = loaded(tmp_path)
         self.older(tmp_path)
         with pytest.raises(CollectionDamaged, match="older Catalens") as caught:
             Collection.open(tmp_path)
         assert "catalens index" in caught.value.hint
-        engine = writing_engine(tmp_path / DATABASE)
-        upgrade(engine, tmp_path)
-        with engine.connect() as connection:
+        with open_writer(tmp_path, NoiseEncoder().spec) as writer, writer.engine.connect() as connection:
             assert connection.execute(select(items.c.revision)).scalars().all() == [0, 0]
-        engine.dispose()
-        assert loaded(tmp_path) == before
+            assert connection.execute(select(photos.c.revision)).scalars().all() == [0]
         with Collection.open(tmp_path) as collection:
-            collection.view_with_items(FIELDS)
+            _, table = collection.view_with_items(FIELDS)
+            assert (values(table, "title"), values(table, "price"), values(table, "photos")) == (
+                ["a", "b"],
+                [1, 2],
+                [0, 1],
+            )
             fill(tmp_path, [product("a", price=5), product("c")])
-            assert contents(collection.view_with_items()[1]) == loaded(tmp_path)
+            _, table = collection.view_with_items()
+            assert contents(table) == loaded(tmp_path)
+            assert values(table, "price") == [5, 2, None], "b stands in no ledger, so it stays"
 
 
 @pytest.mark.parametrize(
