@@ -13,9 +13,6 @@ a filter gives it. Building and searching run in processes of their own, so that
 import argparse
 import json
 import os
-import re
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,10 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.environment import describe
-from benchmarks.synthetic import CATEGORIES, DIMENSION, KINDS, SPEC, Asked, Labels, Space, fill
-from indexer.compaction import compact
+from benchmarks.synthetic import CATEGORIES, DIMENSION, KINDS, Asked, Labels, Space, fill, in_process, peak_mb
 from indexer.index_build import StoredRows
-from indexer.writer import open_writer
 from retrieval.catalogue.engine import reading_engine
 from retrieval.collection import Collection
 from retrieval.index.base import NO_ID, IdArray, IdMask
@@ -38,7 +33,6 @@ FILTERS = [("none", 1.0)] + [
 ]
 QUERIES_AT_ONCE = 50  # against all rows: 200 MB of scores for a million
 WARM_UP = 5
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 Truth = npt.NDArray[np.int64]
 
@@ -55,7 +49,7 @@ def main() -> None:
         if not (folder / "drawn.npz").exists():
             draw(folder, arguments.rows, arguments.queries)
         load = os.getloadavg()[0]
-        for figures in in_process(f"search_here({str(folder)!r})"):
+        for figures in in_process("benchmarks.filtered", f"search_here({str(folder)!r})"):
             line = json.dumps(
                 {"benchmark": "filtered", "dimension": DIMENSION, **figures, "load": round(load, 1), **describe()}
             )
@@ -70,7 +64,7 @@ def draw(folder: Path, rows: int, queries: int) -> None:
     space = Space(rows)
     kinds = fill(folder, rows, space)
     asked = space.queries(queries)
-    [built] = in_process(f"build_here({str(folder)!r})")
+    [built] = in_process("benchmarks.synthetic", f"build_here({str(folder)!r})")
     found = {f"{kind} {share}": answers for (kind, share), answers in true_answers(folder, kinds, asked).items()}
     np.savez(folder / "drawn.npz", vectors=asked.vectors, asked=asked.kinds, kinds=kinds, **found, **built)
 
@@ -150,29 +144,6 @@ def search_here(folder: str) -> None:
             "build_peak_mb": float(drawn["build_peak_mb"]),
         }
         print(json.dumps(figures))
-
-
-def build_here(folder: str) -> None:
-    """Build the index of a collection in this process; print the time and the peak memory."""
-    started = time.monotonic()
-    with open_writer(Path(folder), SPEC) as writer:
-        compact(Path(folder), writer.engine, lambda *_: None)
-    print(json.dumps({"build_s": round(time.monotonic() - started, 1), "build_peak_mb": peak_mb()}))
-
-
-def peak_mb() -> float:
-    """Largest resident set of this process so far. Not ru_maxrss: a child starts with its parent's."""
-    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert peak is not None
-    return round(int(peak[1]) / 1024, 1)
-
-
-def in_process(call: str) -> list[dict[str, object]]:
-    """Run one of the functions above in a process of its own, on one thread; what it printed."""
-    code = f"from benchmarks.filtered import build_here, search_here; {call}"
-    environment = {**os.environ, **ONE_THREAD}
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, env=environment)
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,12 @@ dimension, so that clusters overlap. Queries lie beside them, all moved the same
 They are written straight into the database in blocks; nothing is held but a block and the labels.
 """
 
+import json
+import os
+import re
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +19,7 @@ import numpy.typing as npt
 from sqlalchemy import func, insert, select
 
 from indexer.changes import write_counters
+from indexer.compaction import compact
 from indexer.writer import open_writer
 from retrieval.catalogue.queries import STORED_DTYPE
 from retrieval.catalogue.schema import items, photo_embeddings, photos, sources, text_embeddings, texts
@@ -89,6 +96,29 @@ def fill(folder: Path, rows: int, space: Space) -> Labels:
         assert connection.execute(select(func.count()).select_from(photo_embeddings)).scalar_one() == rows
         write_counters(connection, {"revision": 1, "items": rows, "photos": rows, "texts": TEXTS})
     return kinds
+
+
+def build_here(folder: str) -> None:
+    """Build the index of a collection in this process; print the time and the peak memory."""
+    started = time.monotonic()
+    with open_writer(Path(folder), SPEC) as writer:
+        compact(Path(folder), writer.engine, lambda *_: None)
+    print(json.dumps({"build_s": round(time.monotonic() - started, 1), "build_peak_mb": peak_mb()}))
+
+
+def peak_mb() -> float:
+    """Largest resident set of this process so far. Not ru_maxrss: a child starts with its parent's."""
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak is not None
+    return round(int(peak[1]) / 1024, 1)
+
+
+def in_process(module: str, call: str) -> list[dict[str, float]]:
+    """Call a module's function in a process of its own, on one thread; the JSON lines that it printed."""
+    command = [sys.executable, "-c", f"import {module} as here; here.{call}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def _item(key: int, kind: int) -> dict[str, object]:

@@ -27,9 +27,9 @@ CODE_MARGIN = 0.2
 # How far a filter may push the hits away from the query, when `reach` is measured: past the nearest quarter of lists.
 HIDDEN_SHARE = 0.25
 REACH_QUERIES = 50
-REACHED = (
-    0.95  # share of such hits that lie no further above their centroid; recall@10 was 0.998 with it, 1.000 with 0.99
-)
+# Share of those hits that lie no further above their centroid. Recall@10 of a million rows, half of them permitted and
+# none near the query, was 0.998 with it, and 1.000 with 0.99 for a quarter more lists.
+REACHED = 0.95
 
 
 class FaissIndex:
@@ -178,8 +178,9 @@ class InvertedIndex(FaissIndex):
 
     def nearest(self, query: FloatArray) -> tuple[FloatArray, IdArray]:
         """All lists by the score of their centroid, the best first: those scores and the lists, each [1, lists]."""
-        closeness, order = self._index.quantizer.search(query, self.lists)
-        return closeness, order
+        closeness = query @ self._centroids.T  # and a sort: half the time of FAISS's heap of as many as there are
+        order = np.argsort(-closeness, axis=1)
+        return np.take_along_axis(closeness, order, 1), order
 
     def visit(
         self, query: FloatArray, k: int, lists: IdArray, closeness: FloatArray, allowed: IdMask | None = None
@@ -191,6 +192,12 @@ class InvertedIndex(FaissIndex):
         pointers = [faiss.swig_ptr(array) for array in (lists, closeness, scores, ids)]
         self._index.search_preassigned_c(1, faiss.swig_ptr(query), k, *pointers, False, params)
         return Neighbours(scores, ids)
+
+    @cached_property
+    def _centroids(self) -> FloatArray:
+        flat: Any = faiss.downcast_index(self._index.quantizer)
+        values: FloatArray = faiss.rev_swig_ptr(flat.get_xb(), self.lists * self._index.d)  # FAISS's own memory
+        return values.reshape(self.lists, self._index.d)
 
     @cached_property
     def held(self) -> Lists:
