@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from api import evaluation_cli, export_cli, rules_cli, training_cli
+from api import evaluation_cli, export_cli, rules_cli, tag_cli, training_cli
 from api.export_cli import RuntimeOption
 
 app = typer.Typer(
@@ -185,6 +185,7 @@ evaluation_cli.register(app)
 training_cli.register(app)
 export_cli.register(app)
 rules_cli.register(app)
+tag_cli.register(app)
 
 
 def main() -> None:

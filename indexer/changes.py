@@ -10,7 +10,16 @@ from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, selec
 from indexer.plan import Action, ItemPlan, Outcome, PhotoPlan
 from retrieval.catalogue import lexical
 from retrieval.catalogue.queries import OWNERS, Modality, chunks, counter
-from retrieval.catalogue.schema import counters, items, ledger, photo_embeddings, photos, text_embeddings, texts
+from retrieval.catalogue.schema import (
+    counters,
+    item_tags,
+    items,
+    ledger,
+    photo_embeddings,
+    photos,
+    text_embeddings,
+    texts,
+)
 from retrieval.catalogue.schema import tombstones as tombstone_table
 
 Row = dict[str, Any]
@@ -139,6 +148,7 @@ class Changes:
     def write(self) -> None:
         """Send everything. The caller commits."""
         revision = self._last["revision"]
+        self._untag(revision)
         for modality, dead in self._dead.items():
             for chunk in chunks(dead):
                 self._connection.execute(delete(OWNERS[modality]).where(OWNERS[modality].c.id.in_(chunk)))
@@ -169,6 +179,16 @@ class Changes:
             theirs = and_(ledger.c.item_id.in_(chunk), ledger.c.source_id != self._source_id)
             self._connection.execute(delete(ledger).where(theirs))
         write_counters(self._connection, self._last)
+
+    def _untag(self, revision: int) -> None:
+        """Items whose photos change lose their tags: these were said of other photos."""
+        keys = {row["item"] for row in self._inserts[photos]}
+        for chunk in chunks(self._dead["image"]):
+            keys.update(self._connection.execute(select(photos.c.item).where(photos.c.id.in_(chunk))).scalars())
+        for chunk in chunks(sorted(keys)):
+            tagged = items.c.id.in_(select(item_tags.c.item).where(item_tags.c.item.in_(chunk)))
+            self._connection.execute(update(items).where(tagged).values(revision=revision))
+            self._connection.execute(delete(item_tags).where(item_tags.c.item.in_(chunk)))
 
     def _store_photo(self, key: int, photo: PhotoPlan, finished: FinishedItem) -> None:
         if photo.photo_id is not None:

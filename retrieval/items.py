@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from retrieval.catalogue import item_queries, queries
 from retrieval.catalogue.item_queries import ITEM_ID, TITLE
 from retrieval.catalogue.queries import MODALITIES, Modality
+from retrieval.catalogue.tag_queries import tag_fields
 from retrieval.column_builder import ColumnBuilder, is_value, kind_of, typed
 from retrieval.columns import BoolArray, Column, Kind, Move, NumberColumn, empty_text
 from retrieval.index.base import IdArray, IdMask
@@ -235,4 +236,5 @@ def _fields(connection: Connection) -> dict[str, Kind]:
                 if is_value(value):
                     types.setdefault(name, set()).add(type(value))
     texts: dict[str, Kind] = dict.fromkeys(item_queries.text_fields(connection), "text")
-    return texts | {name: kind_of(found) for name, found in types.items()} | OWN_FIELDS
+    tags: dict[str, Kind] = dict.fromkeys(tag_fields(connection), "list")
+    return texts | {name: kind_of(found) for name, found in types.items()} | tags | OWN_FIELDS

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Text, select, type_coe
 
 from retrieval.catalogue.queries import OWNERS, Modality, chunks
 from retrieval.catalogue.schema import items, photos, texts
+from retrieval.catalogue.tag_queries import tags_between
 from retrieval.index.base import IdArray
 
 BLOCK = 10_000  # rows that are Python objects at one time: some 20 MB
@@ -56,6 +57,9 @@ def item_values(
         values: dict[str, Sequence[Any]] = dict(zip(own, found[1:], strict=False))
         if attributes:
             parsed = json.loads(f"[{','.join(found[-1])}]")  # one call for a block takes a third of the time
+            tags = tags_between(connection, found[0][0], found[0][-1], attributes)
+            if tags:  # labels that were given are attributes too
+                parsed = [{**row, **tags.get(key, {})} for key, row in zip(found[0], parsed, strict=True)]
             values |= {name: [row.get(name) for row in parsed] for name in attributes}
         yield np.array(found[0], dtype=np.int64), values
 

@@ -1,7 +1,7 @@
 """What readers ask the catalogue. Each function takes a connection, so that several share one snapshot."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from retrieval.catalogue.schema import (
     texts,
     tombstones,
 )
+from retrieval.catalogue.tag_queries import tags_of
 from retrieval.index.base import IdArray
 
 Modality = Literal["image", "text"]
@@ -199,7 +200,11 @@ def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[i
     for chunk in chunks(owner_ids):
         for row in connection.execute(statement.where(owner.c.id.in_(chunk))):
             found[row[0]] = OwnerRow(*row)
-    return found
+    tags = tags_of(connection, sorted({row.item_key for row in found.values()}))
+    return {
+        owner_id: replace(row, attributes={**row.attributes, **tags[row.item_key]}) if row.item_key in tags else row
+        for owner_id, row in found.items()
+    }
 
 
 def item_keys_of(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, int]:
@@ -224,6 +229,8 @@ def item_rows(connection: Connection, item_keys: Sequence[int]) -> dict[int, Ite
     for chunk in chunks(item_keys):
         for row in connection.execute(statement.where(items.c.id.in_(chunk))):
             found[row[0]] = ItemRow(*row)
+    for key, tags in tags_of(connection, sorted(found)).items():
+        found[key] = replace(found[key], attributes={**found[key].attributes, **tags})
     return found
 
 
