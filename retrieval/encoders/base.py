@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +85,19 @@ class DualEncoder(Protocol):
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Texts of any length and language -> float32 unit vectors [len(texts), dimension]; may be empty."""
+        ...
+
+
+@runtime_checkable
+class SpatialEncoder(Protocol):
+    """An encoder that can also say what lies where in a picture, for heat maps."""
+
+    def grid(self, pixels: npt.NDArray[Any]) -> FloatArray | None:
+        """Stacked `preprocess` results [n, …] -> float32 unit vectors [n, rows, columns, dimension], one for each cell.
+
+        Rows run downwards over the square that the tower sees. The dot product with a query's vector says how well the
+        cell alone fits the query. None if these weights have no grid.
+        """
         ...
 
 

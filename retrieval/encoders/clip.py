@@ -24,7 +24,7 @@ class ClipEncoder:
     trimmed: the text tower looks only backwards and takes the vector of the end token, so that the zeros behind it may
         be left out: exact, and three to five times as fast for texts of ten words.
     sources, unpack: for export, see `ExportableTowers`. files: all that the model was made of.
-    runtime: see `Towers`.
+    runtime: see `Towers`. cells: uint8 [n, height, width, 3] -> float32 [n, rows, columns, dimension], for `grid`.
     """
 
     kind = "clip"
@@ -41,10 +41,12 @@ class ClipEncoder:
         unpack: Callable[[Path], None] | None = None,
         files: tuple[Path, ...] = (),
         runtime: str = "torch",
+        cells: Graph | None = None,
     ) -> None:
         self.spec = spec
         self.files = files
         self.runtime = runtime
+        self._cells = cells
         self._pixels, self._tokens, self._graphs, self._trimmed = pixels, tokens, graphs, trimmed
         self._sources, self._unpack = sources or {}, unpack
         height, width = spec.preprocessing["size"]
@@ -63,6 +65,10 @@ class ClipEncoder:
         for start in range(0, len(pixels), _BATCH):
             vectors[start : start + _BATCH] = self._graphs["image"](pixels[start : start + _BATCH])
         return unit_rows(vectors)
+
+    def grid(self, pixels: npt.NDArray[np.uint8]) -> FloatArray | None:
+        """Of a vision transformer in torch, each patch's unit vector, see `SpatialEncoder`; else None."""
+        return None if self._cells is None else unit_rows(self._cells(pixels))
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 unit vectors [len(texts), dimension]; the tokenizer cuts what exceeds its context."""

@@ -42,6 +42,21 @@ def graph_sources(model: Any, spec: EncoderSpec, *, trimmed: bool) -> Mapping[st
     }
 
 
+def cells_source(model: Any, spec: EncoderSpec) -> GraphSource | None:
+    """uint8 [n, height, width, 3] -> float32 [n, rows, columns, dimension]: what each patch says by itself.
+
+    None for an image tower that is no vision transformer of open_clip's own, or that pools with attention: patches are
+    then not in the joint space.
+    """
+    visual = model.visual
+    if not hasattr(visual, "grid_size") or getattr(visual, "attn_pool", True) is not None or visual.proj is None:
+        return None
+    height, width = spec.preprocessing["size"]
+    return GraphSource(
+        (GraphInput("uint8", (None, height, width, 3)),), lambda: _Cells(model, spec.preprocessing).eval()
+    )
+
+
 def _text_parts(model: Any) -> tuple[Any, str, int]:
     """The module that holds the text tower's parts, its pooling and its end token; None for a tower of another kind."""
     if hasattr(model, "transformer"):  # open_clip's CLIP holds the parts itself
@@ -62,6 +77,33 @@ class _Image(torch.nn.Module):
     def forward(self, pixels: torch.Tensor) -> Any:
         batch = pixels.permute(0, 3, 1, 2).float() / 255
         return self.model.encode_image((batch - self.mean) / self.std)
+
+
+class _Cells(torch.nn.Module):
+    """Patches in the joint space: in the last block each token attends to itself alone, so that it keeps its own place.
+
+    After MaskCLIP (Zhou, Loy & Dai 2022, arXiv:2112.01071), whose dense features are those values behind the block.
+    """
+
+    def __init__(self, model: Any, preprocessing: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.image = _Image(model, preprocessing)
+        self.visual = model.visual
+
+    def forward(self, pixels: torch.Tensor) -> Any:
+        visual, held = self.visual, []
+        if not len(pixels):  # attention cannot take none
+            return torch.zeros(0, *visual.grid_size, visual.proj.shape[1])
+        last = visual.transformer.resblocks[-1]
+        hook = last.register_forward_pre_hook(lambda _, given: held.append(given[0]))
+        try:
+            self.image(pixels)
+        finally:
+            hook.remove()
+        (tokens,) = held
+        alone = torch.full((tokens.shape[1], tokens.shape[1]), -torch.inf).fill_diagonal_(0)
+        patches = visual.ln_post(last(tokens, attn_mask=alone)[:, 1:])
+        return (patches @ visual.proj).unflatten(1, visual.grid_size)
 
 
 class _WholeText(torch.nn.Module):

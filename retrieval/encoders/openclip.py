@@ -20,7 +20,7 @@ from retrieval.encoders import hub
 from retrieval.encoders.base import EncoderSpec
 from retrieval.encoders.clip import ClipEncoder
 from retrieval.encoders.clip_export import write_tokenizer
-from retrieval.encoders.clip_modules import can_be_trimmed, graph_sources
+from retrieval.encoders.clip_modules import can_be_trimmed, cells_source, graph_sources
 from retrieval.encoders.clip_pixels import middle
 from retrieval.encoders.towers.graphs import torch_graph
 from retrieval.errors import CatalensError, EncoderError, UnknownModel, WeightsUnavailable
@@ -97,6 +97,7 @@ def _encoder(source: _Source, model: Any, tokenizer: Any) -> ClipEncoder:
         preprocessing=json.loads(json.dumps(preprocessing | {"size": (int(height), int(width))})),
     )
     sources = graph_sources(model, spec, trimmed=can_be_trimmed(model))
+    cells = cells_source(model, spec)
     return ClipEncoder(
         spec,
         pixels=_pixels(preprocessing),
@@ -106,6 +107,7 @@ def _encoder(source: _Source, model: Any, tokenizer: Any) -> ClipEncoder:
         sources=sources,
         unpack=lambda folder: write_tokenizer(folder, tokenizer, Path(open_clip.tokenizer.default_bpe())),
         files=source.files,
+        cells=torch_graph(cells) if cells else None,
     )
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from retrieval.encoders.base import EncoderSpec, FloatArray
 from retrieval.encoders.heads import Heads
-from retrieval.encoders.towers.base import Towers
+from retrieval.encoders.towers.base import SpatialTowers, Towers
 from retrieval.errors import EncoderError, FingerprintMismatch
 
 TRAIN_AGAIN = "train them again: catalens train heads --help"
@@ -65,6 +65,13 @@ class ProjectedEncoder:
     def encode_images(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 [n, height, width, 3] -> float32 unit vectors [n, dimension]; n may be 0."""
         return self.heads.image.apply(self.towers.image_features(pixels))
+
+    def grid(self, pixels: npt.NDArray[np.uint8]) -> FloatArray | None:
+        """The heads applied to each cell of the towers' grid, see `SpatialEncoder`; None if the towers have none."""
+        if not isinstance(self.towers, SpatialTowers) or (cells := self.towers.image_cells(pixels)) is None:
+            return None
+        vectors = self.heads.image.apply(cells.reshape(-1, cells.shape[-1]))
+        return vectors.reshape(*cells.shape[:-1], self.spec.dimension)
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""

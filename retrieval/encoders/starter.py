@@ -94,6 +94,10 @@ class StarterTowers:
         """uint8 [n, 224, 224, 3] -> float32 [n, image_features_dimension]; n may be 0."""
         return self._image_tower.features(pixels)
 
+    def image_cells(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """uint8 [n, 224, 224, 3] -> float32 [n, 14, 14, image_features_dimension], see `EfficientNetLite2`."""
+        return self._image_tower.cell_features(pixels)
+
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 [len(texts), text_features_dimension]; the first 1,000 characters of each count.
 

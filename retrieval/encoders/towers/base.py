@@ -1,7 +1,7 @@
 """The seam below `DualEncoder`: a frozen pair of towers, which give features that trained heads project."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -64,4 +64,16 @@ class Towers(Protocol):
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Texts of any length and language -> float32 [len(texts), text_features_dimension]; may be empty."""
+        ...
+
+
+@runtime_checkable
+class SpatialTowers(Protocol):
+    """Towers that can say what lies where in a picture, for heat maps."""
+
+    def image_cells(self, pixels: npt.NDArray[np.uint8]) -> FloatArray | None:
+        """Stacked `preprocess` results [n, …] -> features of each cell, [n, rows, columns, image_features_dimension].
+
+        As `image_features` would be if the picture held only what the cell sees. None if these weights have no grid.
+        """
         ...

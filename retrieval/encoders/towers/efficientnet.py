@@ -9,6 +9,7 @@ import importlib.util
 import io
 import itertools
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ FROZEN_BLOCKS = 5  # of seven; those behind it and the last convolution are tune
 _BATCH = 32
 POOLED, CLASSES = 1280, 1000
 DIMENSION = POOLED + CLASSES
+CELLS = 14
 
 
 def weights_path() -> Path:
@@ -62,6 +64,10 @@ class EfficientNetLite2:
     def __init__(self, graph: Graph | None = None) -> None:
         self._graph = graph or torch_graph(source())
 
+    @cached_property
+    def _cells(self) -> Graph:
+        return torch_graph(cells_source())
+
     def features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 RGB [n, 224, 224, 3] -> float32 [n, 2280]; n may be 0.
 
@@ -73,6 +79,16 @@ class EfficientNetLite2:
         for start in range(0, len(pixels), _BATCH):
             features[start : start + _BATCH] = self._graph(pixels[start : start + _BATCH])
         return features
+
+    def cell_features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
+        """uint8 RGB [n, 224, 224, 3] -> float32 [n, 14, 14, 2280]: `features` of each cell by itself; n may be 0.
+
+        In torch on any runtime: the first call loads the tower there, about a second and 200 MB.
+        """
+        cells = np.empty((len(pixels), CELLS, CELLS, DIMENSION), dtype=np.float32)
+        for i in range(len(pixels)):
+            cells[i] = self._cells(pixels[i : i + 1]).reshape(CELLS, CELLS, DIMENSION)
+        return cells
 
 
 def source(path: Path | None = None, *, tuned: bool = True) -> GraphSource:
@@ -86,6 +102,15 @@ def source(path: Path | None = None, *, tuned: bool = True) -> GraphSource:
 def maps_source(path: Path | None = None) -> GraphSource:
     """uint8 [n, 224, 224, 3] -> float32 [n, 120 * 14 * 14]: what the first five blocks give, which are never tuned."""
     return _graph_source(lambda: _maps_module(_model(path, tuned=False)))
+
+
+def cells_source(path: Path | None = None) -> GraphSource:
+    """uint8 [n, 224, 224, 3] -> float32 [n, 14 * 14 * 2280]: what `source` gives, but of each cell instead of the mean.
+
+    The picture is enlarged twice, because the tower's own last map has 7 cells a side. A map of 14 is truer by the
+    deletion test: .19 instead of .15 on captioned photos, .29 instead of .15 on products (16 each).
+    """
+    return _graph_source(lambda: _cells_module(_model(path, tuned=True)))
 
 
 def _graph_source(module: Callable[[], Any]) -> GraphSource:
@@ -140,6 +165,23 @@ def _features_module(model: Any) -> Any:
             return torch.cat([pooled, probabilities.sqrt()], dim=1)
 
     return Features().eval()
+
+
+def _cells_module(model: Any) -> Any:
+    import torch
+
+    class Cells(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, pixels: Any) -> Any:
+            enlarged = torch.nn.functional.interpolate(_normalised(pixels), scale_factor=2, mode="bicubic")
+            cells = self.model.forward_features(enlarged).permute(0, 2, 3, 1)
+            probabilities = self.model.classifier(cells).softmax(dim=-1)
+            return torch.cat([cells, probabilities.sqrt()], dim=-1).flatten(1)
+
+    return Cells().eval()
 
 
 def _build(data: bytes) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.encoders.base import DualEncoder, FloatArray, SpatialEncoder
 from retrieval.encoders.heads import Head
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ class EmbeddingTowers:
     def image_features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """Stacked `preprocess` results -> float32 unit vectors [n, dimension]; n may be 0."""
         return self.encoder.encode_images(pixels)
+
+    def image_cells(self, pixels: npt.NDArray[np.uint8]) -> FloatArray | None:
+        """The encoder's own grid; None if it has none."""
+        return self.encoder.grid(pixels) if isinstance(self.encoder, SpatialEncoder) else None
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
