@@ -1,9 +1,12 @@
 """Which queries are equal, and the other ways to say one."""
 
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from retrieval.rules.lookup import Lookup
 from retrieval.rules.schema import parse
 from retrieval.rules.synonyms import MAX_REWRITES, Synonyms
 from retrieval.rules.words import QueryMatch, Words, contains, keys
@@ -162,3 +165,20 @@ class TestSynonyms:
         found = synonyms("[a, b, a b]", "{from: [b c], to: [c b, a]}", "[x, y]").rewrites(" ".join(parts))
         assert 1 <= len(found) <= MAX_REWRITES
         assert found[0].words == " ".join(parts)
+
+
+@dataclass(frozen=True)
+class ForSome:
+    query: QueryMatch | None
+
+
+phrases = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map(tuple)
+matches = st.none() | st.builds(
+    QueryMatch, equal=st.frozensets(phrases, max_size=3), contained=st.lists(phrases).map(tuple)
+)
+
+
+@given(st.lists(st.builds(ForSome, matches), max_size=8), st.lists(st.sampled_from("abcd"), max_size=6).map(tuple))
+def test_rules_looked_up_are_those_that_match_one_by_one(rules: list[ForSome], asked: tuple[str, ...]) -> None:
+    wanted = tuple(rule for rule in rules if rule.query is None or rule.query.matches(asked))
+    assert Lookup(rules).holding_for(asked) == wanted

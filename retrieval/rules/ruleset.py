@@ -11,9 +11,10 @@ import numpy as np
 from retrieval.items import ItemTable
 from retrieval.rules.attributes import positions
 from retrieval.rules.effects import MAX_BOOST, Flags, Notes, Scores, boost_values, hidden_items
+from retrieval.rules.lookup import Lookup
 from retrieval.rules.model import Boost, Hide, Pin, Rules
 from retrieval.rules.synonyms import Rewrite, Synonyms, Term
-from retrieval.rules.words import QueryMatch, keys
+from retrieval.rules.words import keys
 
 SUMS_KEPT = 16  # sums of boosts, and of hides, that are held for the newest items: 4 bytes and 1 byte an item each
 
@@ -86,6 +87,7 @@ class RuleSet:
         self.rules = rules
         self.version = version
         self._synonyms = Synonyms(rules.synonyms)
+        self._boosts, self._hides, self._pins = Lookup(rules.boosts), Lookup(rules.hides), Lookup(rules.pins)
         self._effects: _Effects | None = None
 
     def __bool__(self) -> bool:
@@ -99,16 +101,12 @@ class RuleSet:
     def for_query(self, words: str | None) -> "ActiveRules":
         """The rules that hold for a query. words: None for one without words, such as a picture alone."""
         asked = keys(words) if words else ()
-
-        def holds(query: QueryMatch | None) -> bool:
-            return query is None or query.matches(asked)
-
         return ActiveRules(
             rewrites=self._synonyms.rewrites(words) if words else (),
             terms=self._synonyms.terms(words) if words else (),
-            active_boosts=tuple(rule for rule in self.rules.boosts if holds(rule.query)),
-            active_hides=tuple(rule for rule in self.rules.hides if holds(rule.query)),
-            active_pins=tuple(rule for rule in self.rules.pins if holds(rule.query)),
+            active_boosts=self._boosts.holding_for(asked),
+            active_hides=self._hides.holding_for(asked),
+            active_pins=self._pins.holding_for(asked),
             _ruleset=self,
         )
 
