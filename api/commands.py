@@ -83,7 +83,9 @@ def index(
 def search(query: "Query", collection: Path, *, runtime: str | None = None, as_json: bool) -> None:
     """Search and print the hits."""
     from retrieval.search import Searcher
+    from retrieval.stages.scope import Fields
 
+    Fields.of(query)  # a filter that cannot be read is said so before a model is loaded
     with Searcher.open(collection, runtime=runtime) as searcher:
         answer = searcher.answer(query)
     if as_json:
@@ -91,6 +93,7 @@ def search(query: "Query", collection: Path, *, runtime: str | None = None, as_j
     elif out.is_terminal:
         out.print(hits_table(answer.hits))
         for facet in answer.facets:
+            out.print()
             out.print(facet_table(facet))
         err.print(outcome(answer), style="dim", markup=False)
     else:

@@ -191,7 +191,7 @@ class Asked:
 
     def nothing_fits(self, chosen: Candidates) -> bool | None:
         """Whether even the best hit is no better than what nonsense finds; None where that is not known."""
-        if not self.calibrated or self.query.offset:
+        if not self.calibrated or self.query.offset or not len(chosen):
             return None
         if "lexical" in chosen.legs and (chosen.legs["lexical"][:, 0] > 0).any():
             return False
