@@ -1,9 +1,9 @@
-"""Makes a typed column of Python values that come in blocks, keeping each block in compact form."""
+"""Makes a typed column of values that come in blocks, keeping each block in compact form."""
 
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -22,94 +22,124 @@ from retrieval.columns import (
     narrow,
 )
 
-EXACT_FLOAT = 1e15  # whole numbers below have at most 15 digits, which a double holds
+EXACT_FLOAT = 2**53  # a double holds whole numbers up to here
 NUMBERS, BOOLEANS, TEXTS = {int, float}, {bool}, {str}
 
 
 @dataclass(frozen=True)
 class _Block:
-    """at: positions [n] of values that are not missing. values: numbers or booleans as a NumPy array, text as one of
-    pyarrow, any others as a list."""
+    """at: positions [n] of values that are not missing, or of the owners of list elements. values: n of them.
+
+    Numbers and booleans are NumPy arrays, text and list elements pyarrow arrays, mixed ones a list. listed: positions
+    of values that are lists indeed. mixed: some values were neither lists nor text.
+    """
 
     at: npt.NDArray[np.int64]
     kind: Kind | Literal["mixed"]
     values: Any
+    listed: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    mixed: bool = False
 
-    def scalars(self) -> list[Any]:
-        """The values as Python ones."""
-        return self.values if isinstance(self.values, list) else list(self.values.tolist())
+    def texts(self) -> Any:
+        """The values as pyarrow array of text."""
+        if self.kind in {"text", "list"}:
+            return self.values
+        values = self.values if isinstance(self.values, list) else self.values.tolist()
+        return _arrow([as_text(bool(value) if self.kind == "boolean" else value) for value in values])
 
 
 class ColumnBuilder:
-    """Takes the values of one field, each position at most once, in ascending order."""
+    """Takes the values of one field, each position at most once."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._blocks: list[_Block] = []
 
-    def add(self, at: npt.NDArray[np.int64], values: Sequence[Any]) -> None:
-        """Values for the positions `at`; None, NaN, and empty text and lists are no value."""
-        found = set(map(type, values))
-        if found != {int} and (found != TEXTS or "" in values):
-            present = np.fromiter((is_value(value) for value in values), dtype=np.bool_, count=len(values))
-            at, values = at[present], [value for value, there in zip(values, present.tolist(), strict=True) if there]
-            found = set(map(type, values))
-        if not found:
-            return
-        if found <= NUMBERS:
-            self._blocks.append(_Block(at, "number", _numbers(values)))
-        elif found == BOOLEANS:
-            self._blocks.append(_Block(at, "boolean", np.array(values, dtype=np.int8)))
-        elif found == TEXTS:
-            self._blocks.append(_Block(at, "text", _arrow(values)))
-        else:
-            self._blocks.append(_Block(at, "list" if list in found else "mixed", list(values)))
+    def add(self, at: npt.NDArray[np.int64], values: Any) -> None:
+        """Values for the positions `at`; None, NaN, and empty text and lists are no value.
+
+        values: a sequence of Python values, or a pyarrow array of float64, bool, large_string, or lists of it.
+        """
+        block = _of_python(at, values) if isinstance(values, list | tuple) else _of_arrow(at, values)
+        if len(block.at):
+            self._blocks.append(block)
 
     def column(self) -> Column | None:
         """The column of all that was added; None if there was no value."""
         kinds = {block.kind for block in self._blocks}
         if not kinds:
             return None
+        at = np.concatenate([block.at for block in self._blocks])
         if kinds == {"number"}:
             numbers = np.full(self._size, np.nan)
-            for block in self._blocks:
-                numbers[block.at] = block.values
+            numbers[at] = np.concatenate([block.values for block in self._blocks])
             return NumberColumn(numbers)
         if kinds == {"boolean"}:
             truths = np.full(self._size, NO_VALUE, dtype=np.int8)
-            for block in self._blocks:
-                truths[block.at] = block.values
+            truths[at] = np.concatenate([block.values for block in self._blocks])
             return BooleanColumn(truths)
-        return self._lists() if "list" in kinds else self._texts(mixed=kinds != {"text"})
+        codes, words = _encoded([block.texts() for block in self._blocks])
+        if "list" not in kinds:
+            placed = np.full(self._size, NO_VALUE, dtype=codes.dtype)
+            placed[at] = codes
+            return TextColumn(placed, words, mixed=kinds != {"text"})
+        listed = np.zeros(self._size, dtype=np.bool_)
+        listed[np.concatenate([block.listed for block in self._blocks])] = True
+        mixed = any(block.mixed for block in self._blocks) or not kinds <= {"text", "list"}
+        order = _each_once(at, codes, len(words))
+        return ListColumn(codes[order], at[order].astype(np.int32), listed, words, mixed)
 
-    def _texts(self, *, mixed: bool) -> TextColumn:
-        codes, words = _encoded(
-            [
-                block.values if block.kind == "text" else _arrow([_as_text(v, block.kind) for v in block.scalars()])
-                for block in self._blocks
-            ]
-        )
-        out = np.full(self._size, NO_VALUE, dtype=codes.dtype)
-        out[np.concatenate([block.at for block in self._blocks])] = codes
-        return TextColumn(out, words, mixed)
 
-    def _lists(self) -> ListColumn:
-        owners, elements, listed, mixed = [], [], np.zeros(self._size, dtype=np.bool_), False
-        for block in self._blocks:
-            values = block.scalars()
-            lists = [isinstance(value, list) for value in values]
-            parts = [
-                list(dict.fromkeys(as_text(part) for part in value if is_value(part)))
-                if isinstance(value, list)
-                else [_as_text(value, block.kind)]
-                for value in values
-            ]
-            mixed |= any(not isinstance(value, list | str) for value in values)
-            listed[block.at] = lists
-            owners.append(np.repeat(block.at, [len(part) for part in parts]).astype(np.int32))
-            elements.append(_arrow([text for part in parts for text in part]))
-        codes, words = _encoded(elements)
-        return ListColumn(codes, np.concatenate(owners), listed, words, mixed)
+def _of_python(at: npt.NDArray[np.int64], values: Sequence[Any]) -> _Block:
+    found = set(map(type, values))
+    if found != {int} and (found != TEXTS or "" in values):
+        present = np.fromiter((is_value(value) for value in values), dtype=np.bool_, count=len(values))
+        at, values = at[present], [value for value, there in zip(values, present.tolist(), strict=True) if there]
+        found = set(map(type, values))
+    if found <= NUMBERS:
+        return _Block(at, "number", _numbers(values))
+    if found == BOOLEANS:
+        return _Block(at, "boolean", np.array(values, dtype=np.int8))
+    if found == TEXTS:
+        return _Block(at, "text", _arrow(values))
+    if list not in found:
+        return _Block(at, "mixed", list(values))
+    are_lists = [isinstance(value, list) for value in values]
+    parts = [
+        [as_text(part) for part in value if is_value(part)] if is_list else [as_text(value)]
+        for value, is_list in zip(values, are_lists, strict=True)
+    ]
+    owners = np.repeat(at, [len(part) for part in parts])
+    elements = _arrow([text for part in parts for text in part])
+    return _Block(owners, "list", elements, listed=at[are_lists], mixed=not found <= {list, str})
+
+
+def _of_arrow(at: npt.NDArray[np.int64], values: Any) -> _Block:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_list(values.type):
+        lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy()
+        block = _of_arrow(np.repeat(at, lengths), values.flatten())
+        return _Block(block.at, "list", block.values, listed=np.unique(block.at))
+    if pa.types.is_floating(values.type):
+        numbers = values.to_numpy(zero_copy_only=False)  # null is NaN
+        present = ~np.isnan(numbers)
+        return _Block(at[present], "number", numbers[present])
+    there = values.is_valid()
+    if pa.types.is_boolean(values.type):
+        truths = values.filter(there).to_numpy(zero_copy_only=False).astype(np.int8)
+        return _Block(at[there.to_numpy(zero_copy_only=False)], "boolean", truths)
+    there = pc.and_(there, pc.fill_null(pc.not_equal(values, ""), False))
+    return _Block(at[there.to_numpy(zero_copy_only=False)], "text", values.filter(there))
+
+
+def _each_once(owners: npt.NDArray[np.int64], codes: npt.NDArray[Any], words: int) -> npt.NDArray[np.intp]:
+    """Places of the elements in ascending order of owner, without those that a list had before."""
+    _, first = np.unique(owners * words + codes, return_index=True)
+    first = np.sort(first)
+    order: npt.NDArray[np.intp] = first[np.argsort(owners[first], kind="stable")]
+    return order
 
 
 def typed(values: Sequence[Any]) -> Column | None:
@@ -152,11 +182,7 @@ def number_text(value: float) -> str:
     """A number as people write it: 7 for 7.0."""
     if isinstance(value, int):
         return str(value)
-    return str(int(value)) if value.is_integer() and abs(value) < EXACT_FLOAT else repr(value)
-
-
-def _as_text(value: Any, kind: str) -> str:
-    return as_text(bool(value) if kind == "boolean" else value)
+    return str(int(value)) if value.is_integer() and abs(value) <= EXACT_FLOAT else repr(value)
 
 
 def _numbers(values: Sequence[Any]) -> npt.NDArray[Any]:

@@ -1,5 +1,6 @@
 """A table of all items that is refreshed is the one that would be loaded, whatever the writer did in between."""
 
+import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ from retrieval.catalogue.queries import MODALITIES
 from retrieval.catalogue.schema import items, photos, tombstones
 from retrieval.collection import Collection
 from retrieval.column_builder import typed
+from retrieval.columns import Column
 from retrieval.errors import CollectionChanged, CollectionDamaged
 from retrieval.items import ItemTable
 from tests.listed import ListSource, NoiseEncoder, compacted, fill, paint, worded
@@ -52,6 +54,12 @@ def contents(table: ItemTable) -> dict[str, Any]:
             for modality in MODALITIES
         },
     }
+
+
+def collection_column(folder: Path, name: str) -> Column | None:
+    """One column, read alone."""
+    with Collection.open(folder) as fresh:
+        return fresh.view_with_items()[1].column(name)
 
 
 def loaded(folder: Path) -> dict[str, Any]:
@@ -142,6 +150,46 @@ class TestLoading:
             assert collection.view_with_items(["tags"])[1] is table
             assert passes == [["price", "tags"]]
 
+    @pytest.mark.parametrize("block", [1, 2, 3, 5])
+    def test_types_that_change_from_block_to_block(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+    ) -> None:
+        given = {
+            "number": [1, 2.5, None, -3, 10**15, 0],
+            "boolean": [True, None, False, None, True, False],
+            "text": ["a", "", None, "ß", "\ud800", "a\u2028b\x00c"],
+            "list": [["a", "b", "a"], None, [], ["", None, "c"], "d", ["e"]],
+            "then text": [1, 2, 3, 4, "x", 5],
+            "then list": ["a", "b", "c", "d", ["e"], None],
+            "then mixed": [True, True, True, 1, "x", [2]],
+            "late": [None, None, None, None, 1, 2],
+            "odd numbers": [1, math.nan, 10**30, -0.0, 1e300, None],
+            "objects": [{"a": 1}, None, "x", None, None, None],
+        }
+        made = [product(f"{n}", **{k: v[n] for k, v in given.items() if v[n] is not None or n % 2}) for n in range(6)]
+        fill(tmp_path, made)
+        monkeypatch.setattr(item_queries, "BLOCK", block)
+        with Collection.open(tmp_path) as collection:
+            _, table = collection.view_with_items(given)
+            for name, expected in given.items():
+                whole = typed(expected)
+                for column in (table.column(name), collection_column(tmp_path, name)):
+                    assert whole is not None and column is not None
+                    assert (column.kind, column.tolist()) == (whole.kind, whole.tolist()), name
+                    assert table.fields()[name] == column.kind
+
+    @pytest.mark.parametrize("block", [1, 2, 5000])
+    def test_titles_that_hold_any_character(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+        titles = ["plain", "a\x1fb", "", "two\nlines", "\x1f", "last"]
+        made = [SourceItem(f"{n}", name, (), {"story": f"{name}!"}) for n, name in enumerate(titles)]
+        fill(tmp_path, made)
+        monkeypatch.setattr(item_queries, "BLOCK", block)
+        with Collection.open(tmp_path) as collection:
+            _, table = collection.view_with_items(["title", "story", "item_id"])
+            assert values(table, "title") == [name or None for name in titles]
+            assert values(table, "story") == [f"{name}!" for name in titles]
+            assert values(table, "item_id") == list("012345")
+
     def test_view_and_items_are_of_one_revision(self, three: Path) -> None:
         with Collection.open(three) as collection:
             view, table = collection.view_with_items()
@@ -168,6 +216,7 @@ class TestRefreshing:
     def test_a_random_history(self, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(compaction, "MIN_DELTA", 25)
         monkeypatch.setattr(items_module, "REREAD_SHARE", 2.0 if seed % 2 else 0.3)
+        monkeypatch.setattr(item_queries, "BLOCK", [1, 2, 3, 7, 100, 5000][seed])
         rng = random.Random(seed)
         shown = [paint(tmp_path / f"{n}.png", (n * 20, 255 - n * 20, n)) for n in range(12)]
 
