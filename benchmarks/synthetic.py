@@ -125,7 +125,7 @@ def _item(key: int, kind: int) -> dict[str, object]:
     described = {
         "category": f"category {kind // KINDS}",
         "kind": f"kind {kind}",
-        "price": f"{key * 7919 % 100_000 / 100}",
+        "price": key * 7919 % 100_000 / 100,
     }
     return {
         "id": key,

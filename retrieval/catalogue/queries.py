@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Table, and_, bindparam, func, null, select
+from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, func, null, select
 
 from retrieval.catalogue.schema import (
     counters,
@@ -29,14 +29,31 @@ MODALITIES: tuple[Modality, ...] = ("image", "text")
 EMBEDDINGS: dict[Modality, Table] = {"image": photo_embeddings, "text": text_embeddings}
 OWNERS: dict[Modality, Table] = {"image": photos, "text": texts}
 
-# Made once: each search asks it, and to put it together takes as long as to answer it.
-_VECTORS_OF = {
-    modality: select(table.c.owner_id, table.c.vector).where(table.c.owner_id.in_(bindparam("ids", expanding=True)))
-    for modality, table in EMBEDDINGS.items()
-}
-
 STORED_DTYPE = np.dtype("<f2")  # float16 costs 0.0002 of cosine at 512 dimensions and halves the database
 MAX_PARAMETERS = 500  # ids in one IN (...): SQLite takes 32,766, older builds 999
+
+
+_FIRST_PHOTO = (
+    select(photos.c.path).where(photos.c.item == items.c.id).order_by(photos.c.position).limit(1).scalar_subquery()
+)
+
+# What every search asks is put together once: to do it anew takes SQLAlchemy about as long as SQLite takes to answer.
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_COUNTER = select(counters.c.value).where(counters.c.name == bindparam("name"))
+_VECTORS = {
+    modality: select(table.c.owner_id, table.c.vector).where(table.c.owner_id.in_(_IDS))
+    for modality, table in EMBEDDINGS.items()
+}
+_ITEM_KEYS = {
+    modality: select(owner.c.id, owner.c.item).where(owner.c.id.in_(_IDS)) for modality, owner in OWNERS.items()
+}
+_ITEM_ROWS = select(items.c.id, items.c.item_id, items.c.title, items.c.attributes, _FIRST_PHOTO).where(
+    items.c.id.in_(_IDS)
+)
+_SHOWN = {
+    "image": select(photos.c.id, photos.c.path).where(photos.c.id.in_(_IDS)),
+    "text": select(texts.c.id, texts.c.content).where(texts.c.id.in_(_IDS)),
+}
 
 
 @dataclass(frozen=True)
@@ -112,7 +129,7 @@ def revision(connection: Connection) -> int:
 
 def counter(connection: Connection, name: str) -> int:
     """A named number of the collection; 0 before its first use."""
-    return int(connection.execute(select(counters.c.value).where(counters.c.name == name)).scalar() or 0)
+    return int(connection.execute(_COUNTER, {"name": name}).scalar() or 0)
 
 
 def encoder_row(connection: Connection) -> EncoderRow | None:
@@ -152,7 +169,7 @@ def vectors_of(
     """Ids and vectors of those of the given owners that still exist, in ascending order of id."""
     rows: list[tuple[int, bytes]] = []
     for chunk in chunks(owner_ids):
-        rows.extend((row[0], row[1]) for row in connection.execute(_VECTORS_OF[modality], {"ids": chunk}).fetchall())
+        rows.extend((row[0], row[1]) for row in connection.execute(_VECTORS[modality], {"ids": chunk}).fetchall())
     return as_arrays(sorted(rows), dimension)
 
 
@@ -180,11 +197,6 @@ def tombstones_after(connection: Connection, modality: Modality | Literal["item"
     return np.fromiter(rows, dtype=np.int64)
 
 
-_FIRST_PHOTO = (
-    select(photos.c.path).where(photos.c.item == items.c.id).order_by(photos.c.position).limit(1).scalar_subquery()
-)
-
-
 def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, OwnerRow]:
     """What to show for each of these photos or texts; those deleted meanwhile are missing from the answer."""
     owner = OWNERS[modality]
@@ -209,11 +221,9 @@ def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[i
 
 def item_keys_of(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, int]:
     """The item of each of these photos or texts; those deleted meanwhile are missing from the answer."""
-    owner = OWNERS[modality]
     found: dict[int, int] = {}
     for chunk in chunks(owner_ids):
-        rows = connection.execute(select(owner.c.id, owner.c.item).where(owner.c.id.in_(chunk)))
-        found.update((owner_id, item) for owner_id, item in rows)
+        found.update((row[0], row[1]) for row in connection.execute(_ITEM_KEYS[modality], {"ids": chunk}).fetchall())
     return found
 
 
@@ -224,10 +234,9 @@ def items_with(connection: Connection, modality: Modality) -> int:
 
 def item_rows(connection: Connection, item_keys: Sequence[int]) -> dict[int, ItemRow]:
     """What to show of each of these items; those deleted meanwhile are missing from the answer."""
-    statement = select(items.c.id, items.c.item_id, items.c.title, items.c.attributes, _FIRST_PHOTO)
     found = {}
     for chunk in chunks(item_keys):
-        for row in connection.execute(statement.where(items.c.id.in_(chunk))):
+        for row in connection.execute(_ITEM_ROWS, {"ids": chunk}).fetchall():
             found[row[0]] = ItemRow(*row)
     for key, tags in tags_of(connection, sorted(found)).items():
         found[key] = replace(found[key], attributes={**found[key].attributes, **tags})
@@ -236,12 +245,9 @@ def item_rows(connection: Connection, item_keys: Sequence[int]) -> dict[int, Ite
 
 def shown_of(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, str]:
     """The path of each of these photos, or the words of each of these texts."""
-    owner = OWNERS[modality]
-    shown = photos.c.path if modality == "image" else texts.c.content
     found: dict[int, str] = {}
     for chunk in chunks(owner_ids):
-        rows = connection.execute(select(owner.c.id, shown).where(owner.c.id.in_(chunk)))
-        found.update((owner_id, one) for owner_id, one in rows)
+        found.update((row[0], row[1]) for row in connection.execute(_SHOWN[modality], {"ids": chunk}).fetchall())
     return found
 
 
