@@ -15,7 +15,19 @@ Method = Literal["convex", "rrf"]
 Table = npt.NDArray[np.float64]
 
 RRF_K = 60  # Cormack, Clarke and Büttcher 2009
-WEIGHTS: Mapping[LegName, float] = {"image": 0.3, "text": 0.1, "lexical": 0.6}
+
+# Chosen with POWERS and DEPTH on validation products of two catalogues and on photos without titles, as what loses
+# least to the best single leg anywhere, then what gains most; `benchmarks/hybrid.py` has the settings.
+WEIGHTS: Mapping[LegName, float] = {"image": 0.25, "text": 0.25, "lexical": 0.5}
+
+# Two equal texts have a cosine of 1, so that is a perfect fit. A photo and a text never come near it.
+CEILINGS: Mapping[LegName, float] = {"text": 1.0}
+
+# Titles that say nothing (IMG_1234) are all about equally far from a query: squared, their differences disappear.
+POWERS: Mapping[LegName, float] = {"text": 2.0}
+
+# Items of each leg that are worth fusing. On 8,390 products nDCG@10 is .80 with 100, .81 with 200 and .82 with 1,000.
+DEPTH = 200
 
 
 @dataclass(frozen=True)
@@ -24,7 +36,7 @@ class Leg:
 
     keys: int64 [n], keys of items, each once, best first. scores: float32 [n], finite, falling.
     floor: the score of an item that has nothing to do with the query; less counts as it. None: the least in `scores`.
-    ceiling: the score of an item that fits perfectly. None: the best in `scores`.
+    ceiling: the score of an item that fits perfectly. None: that of CEILINGS, or else the best in `scores`.
     """
 
     name: LegName
@@ -63,8 +75,9 @@ def fuse(
 
     rrf: the sum of weight / (rrf_k + rank); an item gets nothing of a leg that did not list it (Cormack, Clarke and
         Büttcher, Reciprocal rank fusion outperforms Condorcet and individual rank learning methods, SIGIR 2009).
-    convex: the sum of weight * (score - floor) / (ceiling - floor), in [0, 1] (Bruch, Gai and Ingber, An analysis of
-        fusion functions for hybrid retrieval, TOIS 2023, with floor and ceiling known rather than seen where they can).
+    convex: the sum of weight * ((score - floor) / (ceiling - floor)) ** power, in [0, 1], with the power of POWERS or 1
+        (Bruch, Gai and Ingber, An analysis of fusion functions for hybrid retrieval, TOIS 2023, who take a floor that
+        is known, and have no powers).
 
     Weights are shares: they are divided by the sum of those of the legs that found anything. With one leg left its
     order is the answer.
@@ -100,8 +113,8 @@ def fuse(
 def _normalised(leg: Leg, scores: FloatArray) -> Table:
     """NaN, the score of an item that is not listed, counts as the floor."""
     floor = float(leg.scores.min()) if leg.floor is None else leg.floor
-    ceiling = float(leg.scores.max()) if leg.ceiling is None else leg.ceiling
+    ceiling = CEILINGS.get(leg.name, float(leg.scores.max())) if leg.ceiling is None else leg.ceiling
     if ceiling <= floor:  # all scores are equal: whatever is listed fits as well as can be
         return np.where(np.isnan(scores), 0.0, 1.0)
     above = np.nan_to_num(scores.astype(np.float64) - floor, nan=0.0)
-    return np.clip(above / (ceiling - floor), 0.0, 1.0)
+    return np.clip(above / (ceiling - floor), 0.0, 1.0) ** POWERS.get(leg.name, 1.0)

@@ -24,14 +24,15 @@ def slow(legs: list[Leg], method: Method, weights: dict[LegName, float], k: floa
     for one in telling:
         listed = dict(zip(one.keys.tolist(), one.scores.tolist(), strict=True))
         floor = min(listed.values()) if one.floor is None else one.floor
-        ceiling = max(listed.values()) if one.ceiling is None else one.ceiling
+        best = 1.0 if one.name == "text" else max(listed.values())
+        ceiling = best if one.ceiling is None else one.ceiling
         for rank, (key, score) in enumerate(listed.items(), start=1):
             if method == "rrf":
                 added = 1 / (k + rank)
             elif ceiling <= floor:
                 added = 1.0
             else:
-                added = min(1.0, max(0.0, (score - floor) / (ceiling - floor)))
+                added = min(1.0, max(0.0, (score - floor) / (ceiling - floor))) ** (2 if one.name == "text" else 1)
             scores[key] = scores.get(key, 0.0) + weights[one.name] / whole * added
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
 
@@ -112,6 +113,13 @@ def test_by_hand() -> None:
     rrf = fuse(legs, "rrf", {"image": 1.0, "lexical": 1.0}, rrf_k=60)
     assert rrf.keys.tolist() == [3, 1, 2, 9]
     assert rrf.scores[0] == pytest.approx(0.5 / 63 + 0.5 / 61)
+
+
+def test_texts_that_say_nothing_hardly_count() -> None:
+    """A leg whose best is far from a perfect fit is not stretched to one, as the photos' is."""
+    fused = fuse([leg("image", {1: 0.30, 2: 0.28, 3: 0.20}), leg("text", {3: 0.15, 2: 0.05, 1: 0.0})])
+    assert fused.keys.tolist() == [1, 2, 3]
+    assert fused.contributions[2].tolist() == pytest.approx([0.0, 0.5 * 0.15**2])
 
 
 def test_every_leg_has_a_weight() -> None:

@@ -2,8 +2,9 @@
 
 The table `lexical` has one row an item, its rowid the item's key, with the words that `retrieval.lexical.words` makes
 of the title and of all other texts. They are folded and segmented already, so FTS5 only parts them at blanks and stems
-them (Porter, which leaves all but Latin letters alone); nothing of a user's query but letters and digits ever reaches
-FTS5's query syntax. What one word or phrase matches is kept in `Postings` until the collection changes.
+them. Porter's stemmer leaves all but Latin letters alone; words alone reach an nDCG@10 of .72 on fashion with it, .61
+without. Nothing of a user's query but letters and digits ever reaches FTS5's query syntax. What one word or phrase
+matches is kept in `Postings` until the collection changes.
 """
 
 import math
@@ -21,10 +22,12 @@ from retrieval.index.base import IdArray, IdMask
 from retrieval.lexical import Phrase, Term, is_beginning, words
 
 K1 = 1.2  # FTS5's own, as is b = 0.75
-TITLE_WEIGHT = 2.0  # a word of the title counts as often, a word of another text once
+# A word of the title counts so often, a word of another text once: nDCG@10 of words alone on attribute queries on 8,390
+# and 1,754 products is .699 and .939 with 1, .727 and .969 with 4; more gains nothing.
+TITLE_WEIGHT = 4.0
 MAX_TERMS = 64  # rarest of a pasted text's words that are looked for
-COMMON = 0.5  # share of the items; and
-COMMON_ROWS = 50_000  # items: words that both are less than are only looked for where the query has no rarer one
+COMMON = 0.5  # share of the items: what more of them hold, and more than COMMON_ROWS, is only looked for alone
+COMMON_ROWS = 50_000
 REMEMBERED_ROWS = 4_000_000  # of 12 bytes each: 48 MB
 
 _CREATE = text("CREATE VIRTUAL TABLE lexical USING fts5(title, body, tokenize='porter ascii')")
