@@ -1,6 +1,7 @@
 """Why an item is where it is: exact ranks, and every way to fall out of an answer, on real collections."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from indexer.rules import apply_rules
 from indexer.sources.base import SourceItem
 from retrieval.columns import BoolArray
 from retrieval.encoders.base import unit_rows
@@ -200,6 +202,56 @@ class TestOutcomes:
         found = why(searcher, "sku-nearly-red", k=2, diversity=0.9)
         assert plain.is_hit and found.outcome.step == "diversity"
 
+    def test_another_of_its_group_is_shown(self, searcher: Searcher) -> None:
+        found = why(searcher, "sku-nearly-red", group="brand")  # red is even too, and better
+        assert found.outcome.step == "group"
+        assert found.outcome.facts == {"behind": "sku-red", "behind_rank": 1, "group": "even"}
+        assert why(searcher, "sku-red", group="brand").is_hit
+
+    def test_too_little_confidence(self, searcher: Searcher) -> None:
+        hits = {hit.item_id: hit.confidence for hit in searcher.search("red", k=50).hits}
+        least = hits["sku-cyan"]
+        assert least is not None and least < 0.9
+        found = why(searcher, "sku-cyan", k=50, min_confidence=0.9)
+        assert found.outcome.step == "min_confidence"
+        assert found.outcome.facts["confidence"] == pytest.approx(least, abs=1e-5)
+        for item_id, confidence in hits.items():  # of hits and of others the one that search states
+            assert why(searcher, item_id, k=1).confidence == pytest.approx(confidence, abs=1e-5)
+
+    def test_a_hybrid_search_has_three_legs(self, searcher: Searcher) -> None:
+        hits = searcher.search("red thing", by="hybrid", k=50).hits
+        for hit in hits:
+            found = why(searcher, hit.item_id, "red thing", by="hybrid", k=2)
+            assert {place.leg: place.rank for place in found.places} == {
+                leg: int(values["rank"]) for leg, values in hit.legs.items()
+            }
+            assert found.is_hit == (hit.rank <= 2)
+            if not found.is_hit:
+                assert found.outcome.step == "below_cut" and found.outcome.facts["rank"] == hit.rank
+                assert found.outcome.facts["score"] == pytest.approx(hit.score, abs=1e-5)
+            assert found.confidence == pytest.approx(hit.confidence, abs=1e-5)
+
+    def test_by_words_alone(self, searcher: Searcher) -> None:
+        found = why(searcher, "sku-none", "red", by="lexical")
+        assert found.is_hit and [place.leg for place in found.places] == ["lexical"]
+        other = why(searcher, "sku-blue", "red", by="lexical")
+        assert other.outcome.step == "no_words_match" and other.places == ()
+        filtered = why(searcher, "sku-red", "red", by="lexical", filter="price > 0")
+        assert filtered.outcome.step == "filter" and filtered.places[0].matching_rank is None
+
+    def test_a_sorted_answer(self, searcher: Searcher) -> None:
+        found = why(searcher, "sku-black", k=2, sort=("price",))
+        assert found.outcome.step == "below_cut"
+        assert found.outcome.facts["rank"] == 10  # dearest of ten
+
+    def test_a_list_that_asks_for_nothing(self, searcher: Searcher) -> None:
+        listed = Query(filter="price < 60", k=3)
+        assert explain(searcher, listed, "sku-red").is_hit
+        assert explain(searcher, listed, "sku-black").outcome.step == "filter"
+        behind = explain(searcher, listed, "sku-none")
+        assert behind.outcome.step == "below_cut" and behind.places == () and behind.confidence is None
+        assert behind.outcome.said == "it is number 8; the last hit asked for is number 3"
+
     def test_an_index_miss(self, tmp_path: Path) -> None:
         """The only approximate index here misses some of what it should find, and search does not say which."""
         titles = [f"t{n}" for n in range(3_000)]
@@ -219,6 +271,38 @@ class TestOutcomes:
             rank = best_items.index(missed[0]) + 1
             assert found.outcome.step == "index_miss"
             assert found.outcome.facts == {"rank": rank} and found.places[0].rank == rank
+
+
+class TestRules:
+    @pytest.fixture
+    def ruled(self, shop: Path, tmp_path: Path) -> Iterator[Searcher]:
+        folder = shutil.copytree(shop / "collection", tmp_path / "collection")
+        rules = """version: 1
+hides: [{items: [sku-orange]}]
+boosts: [{add: 1, when: price = 20}]
+pins: [{query: red, items: [sku-white]}]
+"""
+        apply_rules(folder, rules.encode(), name="rules.yaml")
+        with Searcher.open(folder, ColourEncoder()) as opened:
+            yield opened
+
+    def test_hidden(self, ruled: Searcher) -> None:
+        found = why(ruled, "sku-orange")
+        assert found.outcome.step == "hidden" and found.outcome.facts == {"rules": ["hides[0]"]}
+        (leg,) = found.places
+        assert leg.matching_rank is None and leg.rank <= 3  # it would be high up
+
+    def test_pinned_and_boosted_items_are_where_search_puts_them(self, ruled: Searcher) -> None:
+        hits = ruled.search("red", k=50).hits
+        assert hits[0].item_id == "sku-white"
+        for hit in hits:
+            found = why(ruled, hit.item_id, k=2)
+            assert found.is_hit == (hit.rank <= 2)
+            assert found.outcome.facts["rank"] == hit.rank
+            if found.is_hit:
+                assert found.rules == hit.rules
+        assert any(rule.startswith("pins") for rule in why(ruled, "sku-white").rules)
+        assert any(rule.startswith("boosts[0] +") for rule in why(ruled, "sku-blue").rules)
 
 
 class TestBadInput:

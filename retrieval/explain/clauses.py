@@ -41,4 +41,5 @@ def value_at(table: ItemTable, name: str, position: int) -> Any:
     column = table.column(name)
     if column is None or not column.present[position]:
         return None
-    return column.tolist()[position]
+    value = column.tolist()[position]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -129,7 +129,9 @@ class Inquiry:
             cosines = np.array([scores.get(self.query.by, np.nan)], np.float32)
             mine = replace(mine, cosines=cosines)
         else:
-            legs = {leg: np.array([[0, scores.get(leg, np.nan), 0]], np.float32) for leg in LEGS[self.query.by]}
+            legs: dict[str, FloatArray] = {
+                leg: np.array([[0, scores.get(leg, np.nan), 0]], np.float32) for leg in LEGS[self.query.by]
+            }
             mine = replace(mine, legs=legs)
         confidence = float(self.asked.confidences(mine)[0])
         return None if np.isnan(confidence) else confidence
@@ -148,11 +150,6 @@ class Inquiry:
         """Does anything but the score decide on the order of hits?"""
         rules = self.asked.rules
         return bool(self.query.rerank or self.query.sort or rules.active_boosts or rules.active_pins)
-
-    @property
-    def goes_to_the_end(self) -> bool:
-        """Are all items that could ever be hits among `deep`?"""
-        return len(self.deep) < min(max(DEEP, self.end), MAX_K)
 
     def likeness(self, hits: Sequence[Hit]) -> FloatArray:
         """Cosines float32 [hits] of what this item looks like with what they look like, 0 where there is nothing."""
