@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from api import evaluation_cli, export_cli, rules_cli, tag_cli, training_cli
+from api import evaluation_cli, explain_cli, export_cli, rules_cli, tag_cli, training_cli
 from api.export_cli import RuntimeOption
 
 app = typer.Typer(
@@ -184,6 +184,7 @@ def demo(
 evaluation_cli.register(app)
 training_cli.register(app)
 export_cli.register(app)
+explain_cli.register(app)
 rules_cli.register(app)
 tag_cli.register(app)
 

@@ -32,6 +32,7 @@ from retrieval.lexical import Term
 from retrieval.rules.load import rules_in_force
 from retrieval.rules.ruleset import NO_RULES, RuleSet
 
+BLOCK_ROWS = 65_536  # 64 MB at 512 numbers
 IDS_COMPARED = 20_000  # ids looked at for one like a mistyped one: 0.1 s
 
 
@@ -237,6 +238,22 @@ class Collection:
         with self._engine.connect() as connection, connection.begin():
             owners = queries.owners_of_item(connection, modality, item_key)
             return queries.vectors_of(connection, modality, owners, self.encoder.dimension)[1]
+
+    def vector_blocks(
+        self, view: CollectionView, modality: Modality, rows: int = BLOCK_ROWS
+    ) -> Iterator[tuple[IdArray, npt.NDArray[np.float16]]]:
+        """All stored vectors at a view's revision, in ascending order of id: ids [n] and float16 [n, dimension].
+
+        Raises CollectionChanged when that revision is over.
+        """
+        with self._reading_at(view.database, view.revision) as connection:
+            last = 0
+            while True:
+                ids, vectors = queries.vectors_after(connection, modality, last, self.encoder.dimension, rows)
+                if not len(ids):
+                    return
+                yield ids, vectors
+                last = int(ids[-1])
 
     def calibration(self, modality: Modality, kind: QueryKind) -> Calibration | None:
         """What turns the cosines of queries of this kind into confidences; None before an index run has made one.

@@ -126,12 +126,12 @@ class Searcher:
             took_ms=(perf_counter() - started) * 1000,
         )
 
-    def ask(self, query: Query, fields: Fields, rules: RuleSet | None = None) -> Asked:
-        """The query with all that it needs of the collection's newest revision."""
+    def ask(self, query: Query, fields: Fields, rules: RuleSet | None = None, *, with_items: bool = False) -> Asked:
+        """The query with all that it needs of the collection's newest revision; with_items: with the items anyway."""
         view = self.collection.view()
         ruleset = view.rules if rules is None else rules
         active = ruleset.for_query(" ".join(words for words, weight in query.words if weight > 0) or None)
-        if not fields.needed(active, query):
+        if not with_items and not fields.needed(active, query):
             return Asked(self.collection, self.queries, query, ruleset, active, Scope(view))
         # Read again, now with the items: the collection may have moved on, with its rules.
         view, table = self.collection.view_with_items((*fields.names, *(ruleset.fields if active else ())))
