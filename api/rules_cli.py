@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from api.export_cli import RuntimeOption
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 CollectionOption = Annotated[
@@ -44,6 +46,23 @@ def check(
     from api import rules_commands as commands
 
     commands.check(file, collection, strict=strict, as_json=json)
+
+
+@app.command(short_help="Say what a file would change, for a list of queries.")
+def preview(
+    file: FileArgument,
+    queries: Annotated[Path, typer.Option(metavar="FILE", help="Queries, one a line; - is standard input.")],
+    k: Annotated[int, typer.Option("-k", min=1, max=100, help="How many of the first hits to compare.")] = 10,
+    by: Annotated[str, typer.Option(help="What queries are compared with, as in catalens search.")] = "image",
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with pictures, too.")] = None,
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    runtime: RuntimeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say what a file would change, for a list of queries, against the rules that hold. Nothing is applied."""
+    from api import rules_preview
+
+    rules_preview.preview(file, queries, k, by, html, collection, runtime=runtime, as_json=json)
 
 
 @app.command(short_help="Make a file the collection's rules.")

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from api.rules_page import write_page
 from indexer.sources.base import SourceItem
 from retrieval.collection import Collection
+from retrieval.rules.preview import Change, Preview, QueryPreview, Seen
+from retrieval.search import Searcher
 from tests.command_line import Run, runner
 from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import fill, paint
@@ -164,7 +167,126 @@ def test_one_rule_with_many_items_is_counted_once(run: Run, file: Path) -> None:
 
 def test_help_of_every_command_fits_80_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    for command in ("show", "check", "apply", "history", "revert"):
+    for command in ("show", "check", "preview", "apply", "history", "revert"):
         code, out, _ = run("rules", command, "--help")
         assert code == 0
         assert max(map(len, out.splitlines())) <= 80
+
+
+class TestPreview:
+    @pytest.fixture
+    def queries(self, tmp_path: Path) -> Path:
+        path = tmp_path / "queries.txt"
+        path.write_text("# what people ask\nred\n\nblue\nthing\nred\n")
+        return path
+
+    def test_in_words(self, run: Run, file: Path, queries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("COLUMNS", "80")
+        code, out, _ = run("rules", "preview", file, "--queries", queries, "-k", "3")
+        assert code == 0
+        lines = out.splitlines()
+        assert lines[0] == "2 of 3 queries change (first 3 hits)."
+        assert lines[1] == "Never fire here: hides[0] (line 7)"
+        assert lines[3] == "red"
+        assert lines[4].split() == ["1", "new", "sku-blue", "A", "blue", "thing", "pins[0]"]
+        assert "boosts[0] +0.5" in out
+        assert max(map(len, lines)) <= 80
+
+    def test_nothing_is_changed_on_disk(self, run: Run, file: Path, queries: Path, collection: Path) -> None:
+        def content() -> dict[str, bytes]:
+            return {str(path): path.read_bytes() for path in collection.rglob("*") if path.is_file()}
+
+        run("search", "red")  # which makes what readers leave beside the database
+        before = content()
+        assert run("rules", "preview", file, "--queries", queries)[0] == 0
+        assert content() == before
+
+    def test_for_programs(self, run: Run, file: Path, queries: Path) -> None:
+        found = json.loads(run("rules", "preview", file, "--queries", queries, "-k", "2", "--json")[1])
+        assert (found["queries"], found["changed"], found["never_fire"]) == (3, 2, ["hides[0]"])
+        first = found["changes"][0]
+        assert first["query"] == "red"
+        assert first["items"][0] == {
+            "item_id": "sku-blue",
+            "title": "A blue thing",
+            "change": "entered",
+            "before": None,
+            "after": 1,
+            "rules": ["pins[0]"],
+        }
+
+    def test_against_the_rules_that_hold(self, run: Run, file: Path, queries: Path) -> None:
+        run("rules", "apply", file)
+        assert "0 of 3 queries change" in run("rules", "preview", file, "--queries", queries)[1]
+        file.write_text("version: 1")
+        _, out, _ = run("rules", "preview", file, "--queries", queries, "-k", "3")
+        assert "2 of 3 queries change" in out
+        assert "no more pins[0]" in out
+
+    def test_a_page_with_pictures(self, run: Run, file: Path, queries: Path, tmp_path: Path) -> None:
+        file.write_text(RULES.replace("sku-black", "sku-red"))
+        page = tmp_path / "<page>.html"
+        assert run("rules", "preview", file, "--queries", queries, "-k", "3", "--html", page)[0] == 0
+        text = page.read_text()
+        assert "2 of 3 queries change" in text
+        assert '<li class="entered"><div class="photo"><img alt=""' in text
+        assert "No longer among them" in text
+        assert "hides[0]" in text
+        assert "<script" not in text
+
+    def test_a_page_survives_photos_that_are_gone_and_titles_that_are_markup(self, tmp_path: Path) -> None:
+        item = Seen("a", "<b>&", photo=str(tmp_path / "gone.jpg"))
+        change = Change(item, 1, None, ("hides[0]",))
+        found = Preview(3, (QueryPreview("<q>", (item,), (), frozenset(), (), (change,)),), ())
+        write_page(tmp_path / "page.html", "<r>.yaml", found)
+        text = (tmp_path / "page.html").read_text()
+        assert "&lt;b&gt;&amp;" in text
+        assert "&lt;q&gt;" in text
+        assert "no photo" in text
+        assert "Nothing is left." in text
+        assert "Every rule fires." in text
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"", "has no queries"),
+            (b"# none\n\n", "has no queries"),
+            (b"\xff\xfe", "is not UTF-8"),
+            (None, "cannot be read"),
+        ],
+    )
+    def test_queries_that_cannot_be_read(
+        self, run: Run, file: Path, tmp_path: Path, content: bytes | None, said: str
+    ) -> None:
+        path = tmp_path / "asked.txt"
+        if content is not None:
+            path.write_bytes(content)
+        code, out, err = run("rules", "preview", file, "--queries", path)
+        assert (code, out) == (2, "")
+        assert said in err
+
+    def test_a_file_that_cannot_be_read(self, run: Run, file: Path, queries: Path) -> None:
+        file.write_text("version: 1\nboost: []")
+        code, out, err = run("rules", "preview", file, "--queries", queries)
+        assert (code, out) == (1, "")
+        assert "did you mean boosts?" in err
+
+
+def test_an_open_searcher_follows_the_rules(run: Run, file: Path, collection: Path) -> None:
+    with Searcher.open(collection, ColourEncoder()) as searcher:
+
+        def found(words: str) -> list[str]:
+            return [hit.item_id for hit in searcher.search(words, k=9).hits]
+
+        assert found("red")[0] == "sku-red"
+        assert "sku-black" in found("black")
+        run("rules", "apply", file)
+        assert found("red")[:2] == ["sku-blue", "sku-red"]
+        assert "sku-black" not in found("black")
+        assert found("thing")[0] == "sku-green"
+        assert searcher.search("red").hits[0].rules == ("pins[0]",)
+        assert searcher.search("thing").hits[0].rules == ("boosts[0] +0.5",)
+        file.write_text("version: 1")
+        run("rules", "apply", file)
+        assert found("red")[0] == "sku-red"
+        assert "sku-black" in found("black")
