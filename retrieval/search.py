@@ -20,7 +20,7 @@ from retrieval.records import Hit
 from retrieval.rules.ruleset import RuleSet
 from retrieval.stages.asked import Asked
 from retrieval.stages.hits import hits_of
-from retrieval.stages.scope import Fields, Scope
+from retrieval.stages.scope import Fields, Scope, Scopes
 
 TRIES = 5  # times that a search starts anew because the collection changed under it
 
@@ -59,6 +59,7 @@ class Searcher:
         self.collection = collection
         self.encoder = encoder
         self.queries = QueryEncoder(collection, encoder)
+        self._scopes = Scopes()
 
     @classmethod
     def open(cls, folder: Path, encoder: DualEncoder | None = None, *, runtime: str | None = None) -> "Searcher":
@@ -135,6 +136,5 @@ class Searcher:
             return Asked(self.collection, self.queries, query, ruleset, active, Scope(view))
         # Read again, now with the items: the collection may have moved on, with its rules.
         view, table = self.collection.view_with_items((*fields.names, *(ruleset.fields if active else ())))
-        return Asked(
-            self.collection, self.queries, query, ruleset, active, Scope.of(view, table, fields.filter, active), fields
-        )
+        scope = self._scopes.of(view, table, fields.filter, active)
+        return Asked(self.collection, self.queries, query, ruleset, active, scope, fields)

@@ -1,7 +1,9 @@
 """Which items may be hits: the filter as one boolean array over items, and as masks of photo and text ids."""
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +19,6 @@ from retrieval.index.base import NO_ID, IdArray, IdMask
 from retrieval.items import ItemTable
 from retrieval.query import Query
 from retrieval.rules.ruleset import ActiveRules
-
-ALL = ("image", "text")
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,38 @@ class Scope:
             return known[self.table.items_of(modality, owners)]
         keys = collection.item_keys(modality, owners.tolist())
         return np.fromiter((keys.get(owner, NO_ID) for owner in owners.tolist()), np.int64, len(owners))
+
+
+class Scopes:
+    """The scopes of the filters that were asked for lately, at the newest revision. Thread-safe.
+
+    A page's next one, or the same category with other words, needs no second evaluation: at a million items a filter
+    with its masks takes milliseconds, as long as the search itself.
+    """
+
+    def __init__(self, size: int = 16) -> None:  # at a million items 3 MB each
+        self._size = size
+        self._table: ItemTable | None = None
+        self._held: OrderedDict[tuple[Any, ...], Scope] = OrderedDict()
+        self._changing = Lock()
+
+    def of(self, view: CollectionView, table: ItemTable, asked: Filter | None, rules: ActiveRules) -> Scope:
+        """`Scope.of`, or the one that it gave before."""
+        key = (asked, rules.active_hides)
+        with self._changing:
+            if self._table is not table:
+                self._table = table
+                self._held.clear()
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
+        made = Scope.of(view, table, asked, rules)
+        with self._changing:
+            if self._table is table:
+                self._held[key] = made
+                while len(self._held) > self._size:
+                    self._held.popitem(last=False)
+        return made
 
 
 def positions_of(table: ItemTable, keys: IdArray) -> IdArray:
