@@ -208,11 +208,10 @@ class Asked:
         return max(self.collection.countable(self.scope.view)[modality] for modality in compared)
 
     def notes(self) -> tuple[str, ...]:
-        """What the filter asks for that no item has."""
+        """What the filter asks for that no item has, and what rules could not do."""
         asked = self.fields.filter if self.fields else None
-        if asked is None or self.matching.any():
-            return ()
-        return tuple(notes(asked, self.table))
+        missing = notes(asked, self.table) if asked and not self.matching.any() else ()
+        return (*missing, *(self.rules.notes(self.table) if self.rules and self.scope.table is not None else ()))
 
     def touched(self, chosen: Candidates, pinned: frozenset[int], i: int) -> tuple[str, ...]:
         """Which rules touched the candidate at that place, and by how much."""
