@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import event, select, text
+from sqlalchemy import event, insert, select, text
 
 from indexer import compaction
 from indexer.forget import forget
@@ -22,7 +22,7 @@ from retrieval import items as items_module
 from retrieval.catalogue import item_queries, versions
 from retrieval.catalogue.engine import DATABASE, reading_engine, writing_engine
 from retrieval.catalogue.queries import MODALITIES
-from retrieval.catalogue.schema import items, photos, tombstones
+from retrieval.catalogue.schema import item_tags, items, photos, tombstones
 from retrieval.collection import Collection
 from retrieval.column_builder import typed
 from retrieval.columns import Column
@@ -189,6 +189,19 @@ class TestLoading:
             assert values(table, "title") == [name or None for name in titles]
             assert values(table, "story") == [f"{name}!" for name in titles]
             assert values(table, "item_id") == list("012345")
+
+    @pytest.mark.parametrize("block", [1, 2, 5000])
+    def test_labels_stand_in_for_attributes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+        fill(tmp_path, [product(f"{n}", style="plain", price=n) for n in range(6)])
+        given = [(2, "x", 0.2), (2, "y", 0.9), (5, "x", 0.5), (6, "z", 0.5)]
+        with open_writer(tmp_path, NoiseEncoder().spec) as writer, writer.engine.begin() as connection:
+            rows = [{"item": key, "field": "style", "label": label, "confidence": c} for key, label, c in given]
+            connection.execute(insert(item_tags), rows)
+        monkeypatch.setattr(item_queries, "BLOCK", block)
+        with Collection.open(tmp_path) as collection:
+            _, table = collection.view_with_items(["price", "style"])
+            assert values(table, "style") == [["plain"], ["y", "x"], ["plain"], ["plain"], ["x"], ["z"]]
+            assert values(table, "price") == [0, 1, 2, 3, 4, 5]
 
     def test_view_and_items_are_of_one_revision(self, three: Path) -> None:
         with Collection.open(three) as collection:
