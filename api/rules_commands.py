@@ -1,6 +1,5 @@
 """What `catalens rules` does and prints, but for its preview."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from api.evaluation_output import print_json
 from api.formats import one_line
 from retrieval.errors import RulesError
 
@@ -53,7 +53,7 @@ def check(file: Path, collection: Path, *, strict: bool, as_json: bool) -> None:
             "rules": counts(rules),
             "doubts": [{"line": one.line, "path": one.path, "message": one.message} for one in doubts],
         }
-        sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+        print_json(found)
     else:
         for doubt in doubts:
             out.print(str(doubt), markup=False, soft_wrap=True)
@@ -100,7 +100,7 @@ def history(collection: Path, *, as_json: bool) -> None:
             {"version": one.version, "applied_at": one.applied_at, "sha256": one.sha256, "note": one.note}
             for one in versions
         ]
-        sys.stdout.write(json.dumps({"versions": found}, indent=2, ensure_ascii=False) + "\n")
+        print_json({"versions": found})
         return
     if not versions:
         err.print("The collection has no rules. Write some and: catalens rules apply FILE", soft_wrap=True)

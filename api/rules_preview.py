@@ -1,6 +1,5 @@
 """What `catalens rules preview` does and prints: the summary first, then each query that changes."""
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from api.evaluation_output import print_json
 from api.formats import one_line
 from retrieval.errors import QueryError
 
@@ -59,7 +59,7 @@ def preview(
 
         write_page(html, file.name, found)
     if as_json:
-        sys.stdout.write(json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
+        print_json(found.to_json())
         return
     print_summary(found, new.rules.lines)
     for one in found.changed[:SHOWN_QUERIES]:

@@ -174,7 +174,7 @@ FUNCTIONS: dict[str, Callable[..., float]] = {
     "min": either(min),
     "max": either(max),
     "abs": abs,
-    "log1p": guarded(math.log1p),
+    "log1p": lambda x: -math.inf if x == -1 else guarded(math.log1p)(x),
     "sqrt": guarded(math.sqrt),
     "clamp": lambda x, low, high: either(min)(either(max)(x, low), high),
 }
