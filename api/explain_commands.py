@@ -72,7 +72,7 @@ def _drawn(searcher: "Searcher", query: "Query", photo: str | None, heatmap: Pat
     except ImageError as error:
         raise ImageError(f"no heat map: {photo}: {error}", hint="if photos were moved, run catalens index") from error
     rules = searcher.collection.view().rules
-    made = heat_map(searcher.encoder, picture, searcher.queries.vector(query, "image", rules)[0])
+    made = heat_map(searcher.encoder, picture, searcher.vectors(query).of("image", rules)[0])
     asked = " + ".join(_said(part) for part in shown(query)["parts"])
     try:
         heatmap.write_bytes(draw(picture, made, asked))

@@ -14,7 +14,7 @@ from retrieval.encoders.base import DualEncoder
 from retrieval.errors import CollectionChanged, QueryError
 from retrieval.filters.facets import Facet, facets
 from retrieval.query import ImageQuery, Query
-from retrieval.query.encode import QueryEncoder
+from retrieval.query.encode import QueryEncoder, QueryVectors
 from retrieval.query.json_form import shown
 from retrieval.records import Hit
 from retrieval.rules.ruleset import RuleSet
@@ -58,7 +58,7 @@ class Searcher:
             raise mismatch(collection.folder, collection.encoder, encoder.spec)
         self.collection = collection
         self.encoder = encoder
-        self.queries = QueryEncoder(collection, encoder)
+        self._encoding = QueryEncoder(collection, encoder)
         self._scopes = Scopes()
 
     @classmethod
@@ -99,10 +99,10 @@ class Searcher:
         started = perf_counter()
         if query.rerank:
             raise QueryError("this collection has no reranker", hint="leave rerank out")
-        fields = Fields.of(query)
+        fields, vectors = Fields.of(query), self.vectors(query)
         for attempt in range(TRIES):
             try:
-                asked = self.ask(query, fields, rules)
+                asked = self.ask(query, fields, rules, vectors=vectors)
                 chosen, pinned = asked.page()
                 touched_by = partial(asked.touched, chosen, pinned)
                 hits = hits_of(self.collection, chosen, asked.confidences(chosen), query.offset + 1, touched_by)
@@ -127,14 +127,27 @@ class Searcher:
             took_ms=(perf_counter() - started) * 1000,
         )
 
-    def ask(self, query: Query, fields: Fields, rules: RuleSet | None = None, *, with_items: bool = False) -> Asked:
+    def vectors(self, query: Query) -> QueryVectors:
+        """The query as vectors; nothing is encoded before it is asked for."""
+        return QueryVectors(self._encoding, query)
+
+    def ask(
+        self,
+        query: Query,
+        fields: Fields,
+        rules: RuleSet | None = None,
+        *,
+        vectors: QueryVectors | None = None,
+        with_items: bool = False,
+    ) -> Asked:
         """The query with all that it needs of the collection's newest revision; with_items: with the items anyway."""
+        vectors = vectors or self.vectors(query)
         view = self.collection.view()
         ruleset = view.rules if rules is None else rules
         active = ruleset.for_query(" ".join(words for words, weight in query.words if weight > 0) or None)
         if not with_items and not fields.needed(active, query):
-            return Asked(self.collection, self.queries, query, ruleset, active, Scope(view))
+            return Asked(self.collection, vectors, query, ruleset, active, Scope(view))
         # Read again, now with the items: the collection may have moved on, with its rules.
         view, table = self.collection.view_with_items((*fields.names, *(ruleset.fields if active else ())))
         scope = self._scopes.of(view, table, fields.filter, active)
-        return Asked(self.collection, self.queries, query, ruleset, active, scope, fields)
+        return Asked(self.collection, vectors, query, ruleset, active, scope, fields)

@@ -211,11 +211,16 @@ class TestBank:
     ],
 )
 def test_the_kind_of_a_query(parts: list[Part], kind: str | None) -> None:
-    assert kind_of(Query(tuple(parts))) == kind
+    assert kind_of(Query(tuple(parts)), "image") == kind
 
 
 def test_a_query_without_parts_has_no_kind() -> None:
-    assert kind_of(Query((), sort=("price",))) is None
+    assert kind_of(Query((), sort=("price",)), "image") is None
+
+
+def test_a_stored_item_stands_for_its_texts_among_texts() -> None:
+    assert kind_of(Query((Part(item="a"),)), "text") == "words"
+    assert kind_of(Query((Part(item="a"), Part(image=b"x"))), "text") == "both"
 
 
 def painted(folder: Path, names: list[str]) -> list[SourceItem]:

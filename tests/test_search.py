@@ -329,6 +329,14 @@ class TestPartsOfAQuery:
         with pytest.raises(ImageError, match=r"nowhere\.jpg: no such file"):
             searcher.answer(parse("red + ./nowhere.jpg"))
 
+    def test_a_picture_is_encoded_once_for_all_legs(self, shop: Path) -> None:
+        encoder = ColourEncoder()
+        with Searcher.open(shop / "collection", encoder) as searcher:
+            picture = Image.open(shop / "red.png")
+            answer = searcher.answer(Query((Part(image=picture), Part(image=picture, weight=0.5)), by="hybrid"))
+        assert ids(answer)[0] == "sku-red"
+        assert encoder.images_encoded == 2
+
 
 class TestPages:
     @pytest.mark.parametrize("k", [1, 2, 4, 9, 20])

@@ -8,7 +8,6 @@ from PIL import Image
 
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
-from retrieval.confidence.nulls import QueryKind
 from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
 from retrieval.errors import ImageError, QueryError
 from retrieval.images import decode, decode_file, upright
@@ -20,7 +19,7 @@ from retrieval.rules.ruleset import NO_RULES, RuleSet
 
 
 class QueryEncoder:
-    """Makes vectors of queries on one collection. Thread-safe: one picture is encoded at a time, as one text is."""
+    """Makes vectors of the parts of queries on one collection. Thread-safe: one picture and one text at a time."""
 
     def __init__(self, collection: Collection, encoder: DualEncoder) -> None:
         self._collection = collection
@@ -28,44 +27,20 @@ class QueryEncoder:
         self._texts = QueryCache(encoder)
         self._encoding_images = Lock()
 
-    def vector(self, query: Query, modality: Modality, rules: RuleSet = NO_RULES) -> FloatArray:
-        """float32 unit vector [1, dimension] to compare with that modality's rows; see `composed`.
+    def words(self, words: str, rules: RuleSet) -> FloatArray:
+        """float32 [1, dimension]: of words, and with synonyms the direction of all ways to say them."""
+        rewrites = rules.for_query(words).rewrites if rules else ()
+        if len(rewrites) < 2:
+            return self._texts.vector(words)
+        vectors = np.concatenate([self._texts.vector(one.words) for one in rewrites])
+        return composed(vectors, [one.weight for one in rewrites])[None]
 
-        A stored item stands for the mean of its photos where photos are searched, of its texts where texts are; one
-        that has none of these, for the mean of the others. Words that have synonyms in the rules stand for the mean of
-        all ways to say them.
-        Raises QueryError for an unknown item, an embedding of another dimension and parts that cancel; ImageError,
-        naming the file, for a picture that cannot be read.
-        """
-        rows = np.concatenate([self._part(part, modality, rules) for part in query.parts])
-        return composed(rows, [part.weight for part in query.parts])[None]
-
-    def named_items(self, query: Query) -> IdArray | None:
-        """Keys of the items that the query names: who asks for more like one has seen it. None if it names none."""
-        keys = [self._collection.item_key(part.item) for part in query.parts if part.item is not None]
-        return np.asarray(keys, np.int64) if keys else None
-
-    @staticmethod
-    def kind(query: Query, modality: Modality) -> QueryKind | None:
-        """What the query is like, for its confidence; None where nothing is known of such queries."""
-        liked = [part for part in query.parts if part.weight > 0]
-        if not liked or any(part.vector is not None for part in liked):
-            return None
-        # A stored item stands for its photos among photos and for its texts among texts.
-        words = {part.words is not None or (part.item is not None and modality == "text") for part in liked}
-        return "both" if len(words) == 2 else "words" if words == {True} else "image"
-
-    def _part(self, part: Part, modality: Modality, rules: RuleSet) -> FloatArray:
-        if part.words is not None:
-            rewrites = rules.for_query(part.words).rewrites if rules else ()
-            if len(rewrites) < 2:
-                return self._texts.vector(part.words)
-            vectors = np.concatenate([self._texts.vector(one.words) for one in rewrites])
-            return composed(vectors, [one.weight for one in rewrites])[None]
+    def fixed(self, part: Part) -> FloatArray:
+        """float32 [1, dimension]: of a picture or an embedding."""
         if part.image is not None:
-            return self._image(part.image)
-        if part.item is not None:
-            return self._item(part.item, modality)
+            pixels = self._encoder.preprocess(_picture(part.image, self._encoder.image_size))
+            with self._encoding_images:
+                return self._encoder.encode_images(pixels[None])
         vector = np.asarray([part.vector], np.float64)
         if vector.shape[1] != self._encoder.spec.dimension:
             raise QueryError(
@@ -73,16 +48,13 @@ class QueryEncoder:
                 f"{self._encoder.spec.dimension:,}",
                 hint=f"make it with the collection's model, {self._encoder.spec.name}",
             )
-        return unit_rows(
-            vector / np.abs(vector).max()
-        )  # first: the squares of very large or small numbers are not finite
+        return unit_rows(vector / np.abs(vector).max())  # squares of very large or small numbers are not finite
 
-    def _image(self, image: ImageQuery) -> FloatArray:
-        pixels = self._encoder.preprocess(_picture(image, self._encoder.image_size))
-        with self._encoding_images:
-            return self._encoder.encode_images(pixels[None])
+    def item_key(self, item_id: str) -> int:
+        """The key of a stored item. Raises QueryError for an unknown one."""
+        return self._collection.item_key(item_id)
 
-    def _item(self, item_id: str, modality: Modality) -> FloatArray:
+    def item(self, item_id: str, modality: Modality) -> FloatArray:
         key = self._collection.item_key(item_id)
         vectors = self._collection.item_vectors(key, modality)
         if not len(vectors):
@@ -93,6 +65,42 @@ class QueryEncoder:
                 hint="see why with: catalens status",
             )
         return unit_rows(vectors.astype(np.float32).mean(axis=0, keepdims=True))
+
+
+class QueryVectors:
+    """One query as vectors; each picture is read and encoded once, whatever it is compared with."""
+
+    def __init__(self, encoder: QueryEncoder, query: Query) -> None:
+        self._encoder = encoder
+        self._query = query
+        self._fixed: dict[int, FloatArray] = {}  # by place: pictures cannot be hashed
+
+    def of(self, modality: Modality, rules: RuleSet = NO_RULES) -> FloatArray:
+        """float32 unit vector [1, dimension] to compare with that modality's rows; see `composed`.
+
+        A stored item stands for the mean of its photos where photos are searched, of its texts where texts are; one
+        that has none of these, for the mean of the others. Words that have synonyms in the rules stand for the mean of
+        all ways to say them.
+        Raises QueryError for an unknown item, an embedding of another dimension and parts that cancel; ImageError,
+        naming the file, for a picture that cannot be read.
+        """
+        rows = np.concatenate([self._part(i, modality, rules) for i in range(len(self._query.parts))])
+        return composed(rows, [part.weight for part in self._query.parts])[None]
+
+    def named_items(self) -> IdArray | None:
+        """Keys of the items that the query names: who asks for more like one has seen it. None if it names none."""
+        keys = [self._encoder.item_key(part.item) for part in self._query.parts if part.item is not None]
+        return np.asarray(keys, np.int64) if keys else None
+
+    def _part(self, place: int, modality: Modality, rules: RuleSet) -> FloatArray:
+        part = self._query.parts[place]
+        if part.words is not None:
+            return self._encoder.words(part.words, rules)
+        if part.item is not None:
+            return self._encoder.item(part.item, modality)
+        if place not in self._fixed:
+            self._fixed[place] = self._encoder.fixed(part)
+        return self._fixed[place]
 
 
 def _picture(image: ImageQuery, target: int) -> Image.Image:

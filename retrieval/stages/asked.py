@@ -9,6 +9,7 @@ from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
 from retrieval.columns import BoolArray
 from retrieval.confidence.calibration import Calibration, nothing_fits
+from retrieval.confidence.kinds import kind_of
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import QueryError
 from retrieval.filters.notes import notes
@@ -17,7 +18,7 @@ from retrieval.fusion import LegName
 from retrieval.index.base import NO_ID, IdArray
 from retrieval.items import ItemTable
 from retrieval.query import Query
-from retrieval.query.encode import QueryEncoder
+from retrieval.query.encode import QueryVectors
 from retrieval.rules.pins import depth_for, place_pins
 from retrieval.rules.ruleset import ActiveRules, RuleSet
 from retrieval.stages.boosting import boosted
@@ -40,7 +41,7 @@ class Asked:
     """fields: what the query names of the items; only with a scope that has the items' table."""
 
     collection: Collection
-    queries: QueryEncoder
+    vectors: QueryVectors
     query: Query
     ruleset: RuleSet
     rules: ActiveRules
@@ -62,7 +63,7 @@ class Asked:
 
     def vector(self, modality: Modality) -> FloatArray:
         """The query as a unit vector to compare with that modality's rows, float32 [1, dimension]."""
-        return self.queries.vector(self.query, modality, self.ruleset)
+        return self.vectors.of(modality, self.ruleset)
 
     def legs(self) -> dict[LegName, Ranking]:
         """The rankings that `by` names, of the items in scope."""
@@ -96,7 +97,7 @@ class Asked:
             groups=groups,
             duplicates=self.query.duplicates,
             diversity=self.query.diversity,
-            without=self.queries.named_items(self.query),
+            without=self.vectors.named_items(),
             keep=None if self.query.min_confidence is None else self._is_sure,
         )
 
@@ -166,7 +167,7 @@ class Asked:
         for leg in LEGS[self.query.by] if self.query.parts else ():
             if leg == "lexical":
                 continue
-            kind = self.queries.kind(self.query, leg)
+            kind = kind_of(self.query, leg)
             calibration = self.collection.calibration(leg, kind) if kind else None
             if calibration is not None:
                 made[leg] = (calibration, self.vector(leg)[0])
