@@ -6,7 +6,8 @@ Rows and queries are those of `benchmarks.synthetic`, in a real collection on di
 a share of the rows: `random` by chance; `own` those of the query's own kind and the kinds after it, as a shopper
 filters for what the words name; `others` kinds of other categories, as when the words do not fit the filter. Each query
 meets every filter in turn, one search at a time on one thread; what is timed is `VectorView.search` with a new mask, as
-a filter gives it. Building and searching run in processes of their own, so that their peak memory can be told. With
+a filter gives it. Core milliseconds are those that the thread itself worked, which other work on the machine stretches
+less than the clock's. Building and searching run in processes of their own, so that their peak memory can be told. With
 --folder the collection is kept, and taken as it is if it is there.
 """
 
@@ -111,21 +112,21 @@ def search_here(folder: str) -> None:
 
         for query in queries[:WARM_UP]:
             view.search(query[None], K, fetch)
-        seen: dict[tuple[str, float], list[tuple[float, float, int, bool]]] = {one: [] for one in FILTERS}
+        seen: dict[tuple[str, float], list[tuple[float, float, float, int, bool]]] = {one: [] for one in FILTERS}
         names: dict[tuple[str, float], set[str]] = {one: set() for one in FILTERS}
         for at, query in enumerate(queries):
             for kind, share in FILTERS:
                 allowed = None
                 if kind != "none":
                     allowed = np.concatenate([[False], permitted(kind, share, kinds, int(own[at]), at)])  # no id 0
-                started = time.perf_counter()
+                started, core = time.perf_counter(), time.thread_time()
                 found = view.search(query[None], K, fetch, None if allowed is None else IdMask(allowed))
-                took = (time.perf_counter() - started) * 1000
+                took, core = (time.perf_counter() - started) * 1000, (time.thread_time() - core) * 1000
                 recall = float(np.isin(drawn[f"{kind} {share}"][at], found.ids).mean())
-                seen[kind, share].append((took, recall, found.plan.nprobe, found.plan.exact))
+                seen[kind, share].append((took, core, recall, found.plan.nprobe, found.plan.exact))
                 names[kind, share].add(found.plan.name)
     for kind, share in FILTERS:
-        took, recalls, lists, exact = (np.array(column, float) for column in zip(*seen[kind, share], strict=True))
+        took, core, recalls, lists, exact = (np.array(column, float) for column in zip(*seen[kind, share], strict=True))
         figures = {
             "rows": len(kinds),
             "filter": kind,
@@ -135,6 +136,8 @@ def search_here(folder: str) -> None:
             "recall_at_10": round(float(recalls.mean()), 4),
             "p50_ms": round(float(np.percentile(took, 50)), 2),
             "p95_ms": round(float(np.percentile(took, 95)), 2),
+            "core_p50_ms": round(float(np.percentile(core, 50)), 2),
+            "core_p95_ms": round(float(np.percentile(core, 95)), 2),
             "lists_p50": int(np.median(lists)),
             "queries": len(queries),
             "nprobe": index["nprobe"],

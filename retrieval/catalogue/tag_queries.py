@@ -4,7 +4,7 @@ from collections.abc import Collection as Names
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from retrieval.catalogue.schema import item_tags
 
@@ -14,14 +14,14 @@ _CHUNK = 500  # keys in one IN (...): SQLite takes 32,766, older builds 999
 _MOST_CONFIDENT_FIRST = select(item_tags.c.item, item_tags.c.field, item_tags.c.label).order_by(
     item_tags.c.item, item_tags.c.field, item_tags.c.confidence.desc(), item_tags.c.label
 )
+_TAGS = _MOST_CONFIDENT_FIRST.where(item_tags.c.item.in_(bindparam("ids", expanding=True)))
 
 
 def tags_of(connection: Connection, item_keys: Sequence[int]) -> Tags:
     """Labels of these items, by field, most confident first; items without any are missing."""
     found: Tags = {}
     for start in range(0, len(item_keys), _CHUNK):
-        mine = item_tags.c.item.in_(item_keys[start : start + _CHUNK])
-        _gather(found, connection.execute(_MOST_CONFIDENT_FIRST.where(mine)))
+        _gather(found, connection.execute(_TAGS, {"ids": item_keys[start : start + _CHUNK]}))
     return found
 
 
