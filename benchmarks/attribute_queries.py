@@ -134,7 +134,8 @@ def description_queries(rows: Iterable[Row]) -> list[AttributeQuery]:
 def without_attributes(rows: Sequence[Row]) -> list[str]:
     """Titles of `fashion` that give nothing away: without every word that is a gender, colour, type or usage of any."""
     named = ("gender", "color", "type", "usage", "subcategory", "category")
-    hidden = {word for row in rows for name in named for word in _stems(row[name])} | {"tee", "unisex"}
+    hidden = {word for row in rows for name in named for word in _stems(row[name])}
+    hidden |= {"tee", "unisex", "man", "woman", "lady", "ladie", "watch", "clutch", "dress", "scarf"}
     return [" ".join(word for word in row["title"].split() if not _stems(word) & hidden) for row in rows]
 
 

@@ -15,9 +15,6 @@ from retrieval.rules.ruleset import RuleSet
 from retrieval.stages.candidates import Candidates, Ranking, items_of_rows
 from retrieval.stages.scope import Scope
 
-# Items of each leg that are fused at least. Fixed, so that the score of an item does not hang on the page asked for.
-FUSED_DEPTH = 200
-
 
 @dataclass
 class Trace:
@@ -70,7 +67,7 @@ def fused(legs: Mapping[LegName, Ranking]) -> Ranking:
     """Items by what all legs say of them."""
 
     def best(n: int) -> Candidates:
-        depth = max(n, FUSED_DEPTH)
+        depth = max(n, fusion.DEPTH)  # fixed, so that the score of an item does not hang on the page asked for
         found = {name: ranking(depth) for name, ranking in legs.items()}
         merged = fusion.fuse([_leg(name, ranked) for name, ranked in found.items()])
         keys = merged.keys
