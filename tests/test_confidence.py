@@ -18,11 +18,9 @@ from retrieval.catalogue.schema import calibrations, null_queries
 from retrieval.collection import Collection
 from retrieval.confidence import bank
 from retrieval.confidence.calibration import Calibration, calibrate, nothing_fits
-from retrieval.confidence.kinds import kind_of
 from retrieval.confidence.nulls import KINDS, null_queries_of
 from retrieval.confidence.tail import TAIL_SHARE, NullDistribution
 from retrieval.encoders.base import FloatArray, unit_rows
-from retrieval.query import Part, Query
 from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import fill, paint
 
@@ -192,30 +190,6 @@ class TestBank:
         (tmp_path / "nulls").write_text("a file where the folder should be")
         monkeypatch.setenv("CATALENS_CACHE", str(tmp_path))
         assert null_queries_of(ColourEncoder()).words.shape == (bank.TEXTS, 4)
-
-
-@pytest.mark.parametrize(
-    ("parts", "kind"),
-    [
-        ([Part(words="red")], "words"),
-        ([Part(words="red"), Part(words="blue", weight=0.5)], "words"),
-        ([Part(image=b"x")], "image"),
-        ([Part(item="a"), Part(image=b"x")], "image"),
-        ([Part(words="red"), Part(item="a")], "both"),
-        ([Part(words="red", weight=9), Part(item="a")], "words"),
-        ([Part(words="red"), Part(item="a", weight=9)], "image"),
-        ([Part(vector=(1.0, 0.0))], None),
-        ([Part(words="red"), Part(vector=(1.0, 0.0))], None),
-        ([Part(words="red"), Part(words="blue", weight=-1)], None),
-        ([Part(words="red", weight=0)], None),
-    ],
-)
-def test_the_kind_of_a_query(parts: list[Part], kind: str | None) -> None:
-    assert kind_of(Query(tuple(parts))) == kind
-
-
-def test_a_query_without_parts_has_no_kind() -> None:
-    assert kind_of(Query((), sort=("price",))) is None
 
 
 def painted(folder: Path, names: list[str]) -> list[SourceItem]:
