@@ -234,6 +234,12 @@ class TestStored:
         assert found["red"] == {"price": 5, "colour": ["red"]}
         assert found["grey"] == {"price": 5}
 
+    def test_a_filter_sees_them(self, shop: Shop) -> None:
+        shop.tag(field="colour", min_confidence=0.05, top=1, store=True)
+        with Searcher.open(shop.folder, shop.encoder) as searcher:
+            hits = searcher.search("red", filter='colour = "blue" or colour = "cyan"', k=9).hits
+        assert {hit.item_id for hit in hits} == {"blue", "cyan"}
+
     def test_without_store_nothing_is_kept(self, shop: Shop) -> None:
         shop.tag(min_confidence=0)
         assert shop.stored() == []
