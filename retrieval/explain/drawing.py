@@ -79,7 +79,7 @@ def _figures(made: HeatMap) -> str:
         return score
     if tested.figure is None:
         return f"{score}   no match to locate"
-    return f"{score}   faithfulness {tested.figure:.2f} (chance: 0)"
+    return f"{score}   faithfulness {round(tested.figure, 2) + 0.0:.2f} (chance: 0)"  # + 0.0: no -0.00
 
 
 def _captioned(picture: Image.Image, query: str, figures: str) -> Image.Image:

@@ -83,7 +83,7 @@ class EfficientNetLite2:
     def cell_features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 RGB [n, 224, 224, 3] -> float32 [n, 14, 14, 2280]: `features` of each cell by itself; n may be 0.
 
-        In torch on any runtime: the first call loads the tower there, about a second and 200 MB.
+        In torch on any runtime: the first call loads the tower there, 4 core seconds and 0.8 GB; then 0.1 s a picture.
         """
         cells = np.empty((len(pixels), CELLS, CELLS, DIMENSION), dtype=np.float32)
         for i in range(len(pixels)):
