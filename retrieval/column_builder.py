@@ -121,7 +121,7 @@ def _of_arrow(at: npt.NDArray[np.int64], values: Any) -> _Block:
     if pa.types.is_list(values.type):
         lengths = pc.fill_null(pc.list_value_length(values), 0).to_numpy()
         block = _of_arrow(np.repeat(at, lengths), values.flatten())
-        return _Block(block.at, "list", block.values, listed=np.unique(block.at))
+        return _Block(block.at, "list", block.values, listed=block.at)
     if pa.types.is_floating(values.type):
         numbers = values.to_numpy(zero_copy_only=False)  # null is NaN
         present = ~np.isnan(numbers)
@@ -203,9 +203,7 @@ def _encoded(parts: Sequence[Any]) -> tuple[npt.NDArray[Any], Words]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    encoded = pa.chunked_array(parts, pa.large_string()).dictionary_encode()
-    whole = encoded.unify_dictionaries().combine_chunks()
-    whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    whole = pa.concat_arrays(parts).dictionary_encode()  # chunk by chunk it takes time that grows with their square
     words, codes = whole.dictionary, whole.indices.to_numpy()
     if len(words) <= SORTED_WORDS:
         order = pc.array_sort_indices(words).to_numpy()

@@ -146,7 +146,7 @@ class ItemTable:
         texts = item_queries.texts_after(connection, len(self.text_items) - 1)
         dead = {name: queries.tombstones_after(connection, name, self.revision) for name in MODALITIES}
         stays = np.isin(self.keys, gone, invert=True) if len(gone) else np.ones(len(self), dtype=np.bool_)
-        keys = np.union1d(self.keys[stays], written) if len(written) or len(gone) else self.keys
+        keys = _merged(self.keys[stays] if len(gone) else self.keys, written)
         move = Move(
             kept=np.flatnonzero(stays) if len(gone) else slice(None),
             to=np.searchsorted(keys, self.keys[stays]) if len(gone) else slice(0, len(self)),
@@ -188,6 +188,13 @@ class ItemTable:
             elif new is None:
                 moved[name] = None
         return moved
+
+
+def _merged(keys: IdArray, others: IdArray) -> IdArray:
+    """Both in ascending order, each once; both ascend already, so that nothing is sorted."""
+    at = np.searchsorted(keys, others)
+    new = np.append(keys, NO_ITEM)[at] != others  # no key is -1
+    return np.insert(keys, at[new], others[new]) if new.any() else keys
 
 
 def _moved_owners(

@@ -55,11 +55,10 @@ def _names_values(leaf: Leaf) -> bool:
 
 def _missing_words(leaf: Leaf, column: TextColumn | ListColumn) -> list[str]:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     counts = np.bincount(column.codes[column.codes >= 0], minlength=len(column.words))
     values = pa.array([str(value) for value in dict.fromkeys(leaf.operands)], pa.large_string())
-    codes = pc.fill_null(pc.index_in(values, value_set=column.words.array), -1).to_numpy(zero_copy_only=False)
+    codes = column.words.codes_of(values)
     missing = (np.append(counts, 0)[codes] == 0).nonzero()[0][:MAX_NOTES]
     return [
         f"no item has {name_text(leaf.field)} = {value_text(values[int(place)].as_py())}"

@@ -93,13 +93,20 @@ def _sortable(key: SortKey, table: ItemTable) -> Column:
     return column
 
 
+def _seen(codes: npt.NDArray[Any], words: int) -> npt.NDArray[np.bool_]:
+    """Which of the words occur: bool [words]."""
+    seen = np.zeros(words + 1, dtype=np.bool_)
+    seen[codes] = True  # -1 is the last
+    return seen[:-1]
+
+
 def _ranks(column: Column, positions: Order, key: SortKey) -> npt.NDArray[np.float64]:
     """Numbers [m] that ascend in the order asked for, NaN where there is no value."""
     if isinstance(column, NumberColumn):
         ranks = column.values[positions]
     elif isinstance(column, TextColumn):
         codes = column.codes[positions]
-        used = np.unique(codes[codes >= 0])
+        used = np.flatnonzero(_seen(codes, len(column.words)))
         if len(used) > RANKED_SHARE * len(column.words):
             places = column.words.ranks
         else:
