@@ -1,6 +1,6 @@
 """Reads some attributes of many items from lines of JSON, by pyarrow where their types hold still.
 
-pyarrow reads ten times as fast as Python's json module, but wants to know each field's type beforehand and refuses any
+pyarrow reads five times as fast as Python's json module, but wants to know each field's type beforehand and refuses any
 other value. So the types are those of the blocks before, and a block that is refused is read by Python.
 """
 
