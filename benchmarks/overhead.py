@@ -6,8 +6,7 @@ The collection is drawn (`benchmarks.synthetic`) and indexed by the library. Wor
 nothing, and each query comes once, so no vector is remembered; embeddings are given as they are. For every query the
 bare call and the answers run one after the other, in turns, on one thread: FAISS's own search of the same index for ten
 neighbours, with the permitted ids as a bitmap that is ready; and `answer`, from the query value to hits with titles,
-photos and attributes. Ratios are of medians, by the
-clock and by core time, which is what the thread itself worked.
+photos and attributes. Ratios are of medians, by the clock and by core time, which is what the thread itself worked.
 """
 
 import argparse

@@ -11,7 +11,7 @@ Keywords may be written in any case. `contains` and `starts with` do not regard 
 """
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from retrieval.errors import FilterError
@@ -161,6 +161,7 @@ class _Build:
         return _kind(token) == "TRUE"
 
 
+@lru_cache(maxsize=512)  # 0.1 ms each, and a page or a shop asks with few filters
 def read(text: str) -> Expression:
     """The expression that a text means. Raises FilterError, which points at the place."""
     if len(text) > MAX_LENGTH:

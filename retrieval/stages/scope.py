@@ -85,10 +85,7 @@ class Scope:
 
     def count(self, table: ItemTable, modalities: tuple[Modality, ...]) -> int:
         """How many items may be hits: those allowed that have a photo, or a text, or either. table: the scope's own."""
-        there = np.zeros(len(table) + 1, np.bool_)  # -1 is the last
-        for modality in modalities:
-            there[table.photo_items if modality == "image" else table.text_items] = True
-        there = there[:-1]
+        there = np.logical_or.reduce([table.having(modality) for modality in modalities])
         return int(np.count_nonzero(there if self.allowed is None else there & self.allowed))
 
     def keys_of(self, collection: Collection, modality: Modality, owners: IdArray) -> IdArray:
