@@ -546,7 +546,7 @@ def test_a_search_with_an_exported_model_imports_no_torch(model: str, tmp_path: 
     query = [str(tmp_path / word) if word.startswith("photos") else word for word in query]
     out, err = searched(collection, *query)
     assert len(out.splitlines()) == 3
-    assert err == "[]\n"
+    assert err.splitlines()[-1] == "[]"  # before it may stand that nothing fits: the weights are random
     torchs, err = searched(collection, "--runtime", "torch", *query)
     assert [line.split("\t")[2] for line in torchs.splitlines()] == [line.split("\t")[2] for line in out.splitlines()]
     assert "torch" in err  # so the list is not empty for want of looking
