@@ -1,9 +1,8 @@
-"""Which heat map is true: the deletion test on photos that the starter never saw, each asked for by its caption.
+"""Which heat map is true: the deletion test on photos that the starter never saw, each asked for in words.
 
     python -m benchmarks.heat_maps --data DIR [--photos 100] [--sets flickr8k ikea] [--out FILE]
 
 DIR holds flickr8k, ikea and fashion, see `retrieval.training.sources`; of each, that many held-out photos are drawn.
-On two idle cores a photo takes about 4 s.
 Compared with what knows nothing of the query: random numbers, and the middle of the photo, where people put what they
 photograph. Figures are means over photos with 95 % intervals (bootstrap over photos); differences are paired.
 """
