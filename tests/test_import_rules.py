@@ -26,6 +26,7 @@ OWNERS = {
     "openvino": "retrieval/runtime/openvino_graph.py",
     "matplotlib": "retrieval/training/curve.py",
     "nncf": "retrieval/runtime/openvino_graph.py",
+    "yaml": "retrieval/rules/document.py",
     "onnxruntime": None,
     "sqlalchemy.create_engine": "retrieval/catalogue/engine.py",
     "sqlalchemy.engine_from_config": "retrieval/catalogue/engine.py",

@@ -35,23 +35,13 @@ def keys(text: str) -> tuple[str, ...]:
     return Words.of(text).keys
 
 
-def contains(words: tuple[str, ...], part: tuple[str, ...]) -> bool:
-    """Do these words follow each other in those? An empty part is in none."""
-    width = len(part)
-    return width > 0 and any(words[start : start + width] == part for start in range(len(words) - width + 1))
-
-
 def _key(token: str) -> str:
     return unicodedata.normalize("NFKC", token.casefold())
 
 
 @dataclass(frozen=True)
 class QueryMatch:
-    """Which queries a rule is for. equal: any of these; contained: or such as contain any of these."""
+    """Which queries a rule is for, as `keys`. equal: any of these; contained: or such as have any of these in a row."""
 
     equal: frozenset[tuple[str, ...]] = frozenset()
     contained: tuple[tuple[str, ...], ...] = ()
-
-    def matches(self, words: tuple[str, ...]) -> bool:
-        """words: the query's `keys`."""
-        return words in self.equal or any(contains(words, part) for part in self.contained)
