@@ -57,18 +57,18 @@ def no_such_version(folder: Path, version: int, newest: int) -> RulesError:
     return RulesError(f"{folder} has no version {version} of its rules", hint=hint)
 
 
-def _store(connection: Connection, yaml: str, note: str) -> Applied:
+def _store(connection: Connection, text: str, note: str) -> Applied:
     note = " ".join(note.encode(errors="replace").decode().split())
     if len(note) > MAX_NOTE:
         raise RulesError(f"the note has {len(note):,} characters", hint=f"write at most {MAX_NOTE:,}")
     newest = newest_version(connection)
-    digest = hashlib.sha256(yaml.encode()).hexdigest()
+    digest = hashlib.sha256(text.encode()).hexdigest()
     before = stored_rules(connection, newest)
     if before is not None and before.sha256 == digest:
         return Applied(newest, changed=False)
     row = {
         "version": newest + 1,
-        "yaml": yaml,
+        "yaml": text,
         "sha256": digest,
         "applied_at": datetime.now(UTC).isoformat("T", "seconds"),
         "note": note,
