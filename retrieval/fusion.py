@@ -15,7 +15,7 @@ Method = Literal["convex", "rrf"]
 Table = npt.NDArray[np.float64]
 
 # Cormack, Clarke and Büttcher 2009 have 60; here ranks far down say less. nDCG@10 on validation queries, mean of what
-# gained over the best single leg: -.005 with 5, -.024 with 10, -.035 with 20, -.046 with 60. Convex sums gain .02.
+# is gained over the best single leg: -.005 with 5, -.024 with 10, -.035 with 20, -.046 with 60. Convex sums gain .02.
 RRF_K = 5
 
 # Chosen with POWERS and DEPTH on validation products of two catalogues and on photos without titles, as what loses
