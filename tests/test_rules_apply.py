@@ -136,7 +136,7 @@ class TestDepth:
         assert not is_certain(-np.inf, 0.25, -0.5)
         assert is_certain(-np.inf, 0.25, -np.inf), "all have been seen"
 
-    @settings(max_examples=200)
+    @settings(max_examples=200, deadline=None)
     @given(data=st.data(), n=st.integers(1, 60), k=st.integers(1, 10))
     def test_when_it_is_certain_the_first_k_are_those_of_brute_force(self, data: st.DataObject, n: int, k: int) -> None:
         values = st.sampled_from([round(-1 + step / 16, 4) for step in range(33)])

@@ -1,7 +1,7 @@
 """Pinned items stand on their places, on whichever page."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.rules.pins import depth_for, free_places, place_pins
@@ -51,6 +51,7 @@ def test_nothing_found_but_what_is_pinned() -> None:
 letters = st.sampled_from("abcdefghijklmnop")
 
 
+@settings(deadline=None)
 @given(
     ranking=st.lists(letters, unique=True, max_size=14),
     pins=st.lists(st.tuples(letters, st.integers(1, 20)), max_size=8),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.rules.lookup import Lookup
@@ -81,6 +81,7 @@ def test_contains(query: str, part: str, wanted: bool) -> None:
     assert holds(QueryMatch(contained=(keys(part),)), query) is wanted
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_words_stand_where_they_are_said_to(text: str) -> None:
     words = Words.of(text)
@@ -168,6 +169,7 @@ class TestSynonyms:
         assert (first.words, first.texts, first.by) == ("Red", ("crimson",), ("synonyms[0]",))
         assert (second.words, second.texts) == ("Easy  Chair", ("armchair", "recliner"))
 
+    @settings(deadline=None)
     @given(st.lists(st.sampled_from(["a", "b", "c", "a b", "b c", "x"]), max_size=12))
     def test_any_query_ends(self, parts: list[str]) -> None:
         found = synonyms("[a, b, a b]", "{from: [b c], to: [c b, a]}", "[x, y]").rewrites(" ".join(parts))
@@ -181,6 +183,7 @@ matches = st.none() | st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.builds(ForSome, matches), max_size=8), st.lists(st.sampled_from("abcd"), max_size=6).map(tuple))
 def test_rules_looked_up_are_those_that_match_one_by_one(rules: list[ForSome], asked: tuple[str, ...]) -> None:
     parts = {asked[start:end] for end in range(len(asked) + 1) for start in range(end)}
