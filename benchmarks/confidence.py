@@ -128,7 +128,8 @@ def judged(shop: Shop, modality: Modality, encoder: DualEncoder) -> dict[str, An
 
 def answers(collection: Collection, modality: Modality, encoder: DualEncoder, asked: Sequence[str]) -> Answers:
     """The best hit of each query, by the collection's own index and calibration."""
-    view, calibration = collection.view().of(modality), collection.calibration(modality, "words")
+    newest = collection.view()
+    view, calibration = newest.of(modality), newest.calibrations.get((modality, "words"))
     if calibration is None:
         raise SystemExit("the collection has no calibration")
     vectors = encoder.encode_texts(asked)

@@ -1,9 +1,9 @@
 """A collection on disk, opened for reading: always the newest committed revision, never half of one."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,7 @@ from retrieval.catalogue.queries import EncoderRow, ItemRow, Modality, OwnerRow,
 from retrieval.catalogue.rule_queries import StoredRules
 from retrieval.catalogue.versions import require_head, unfinished
 from retrieval.confidence.calibration import Calibration
-from retrieval.confidence.nulls import QueryKind
-from retrieval.confidence.stored import Calibrations
+from retrieval.confidence.stored import Calibrations, Direction
 from retrieval.errors import CollectionChanged, CollectionError, FingerprintMismatch, QueryError
 from retrieval.index.base import IdArray, IdMask
 from retrieval.index.view import VectorView
@@ -41,6 +40,7 @@ class CollectionView:
     """Both vector spaces of a collection at one revision. Immutable: a search finishes on the view it began with.
 
     database: device and inode of the database file that gave the ids. rules: what holds at this revision.
+    calibrations: what turns cosines into confidences, by modality and kind of query; missing before an index run.
     """
 
     database: tuple[int, int]
@@ -48,6 +48,7 @@ class CollectionView:
     image: VectorView
     text: VectorView
     rules: RuleSet = NO_RULES
+    calibrations: Mapping[Direction, Calibration] = field(default_factory=dict)
 
     def of(self, modality: Modality) -> VectorView:
         """The photos' vectors or the texts' vectors: a mixed index would rank its own modality first."""
@@ -159,7 +160,8 @@ class Collection:
             else:
                 views[modality] = self._view.of(modality).refreshed(connection, self.folder, self._view.revision)
         rules = rules_in_force(connection, NO_RULES if self._view is None else self._view.rules)
-        return CollectionView(_identity(self._status), revision, views["image"], views["text"], rules)
+        calibrations = self._calibrations.current(connection, self.encoder.dimension)
+        return CollectionView(_identity(self._status), revision, views["image"], views["text"], rules, calibrations)
 
     def _reopen_if_replaced(self) -> None:
         """Follow a collection that was deleted and made again, or changed after being opened on a read-only disk."""
@@ -197,16 +199,10 @@ class Collection:
         with self._engine.connect() as connection:
             return queries.item_keys_of(connection, modality, owner_ids)
 
-    def shown(
-        self, item_keys: list[int], photo_ids: list[int], text_ids: list[int]
-    ) -> tuple[dict[int, ItemRow], dict[int, str], dict[int, str]]:
-        """What hits show, of one snapshot: items by key, paths by photo id, words by text id."""
-        with self._engine.connect() as connection, connection.begin():
-            return (
-                queries.item_rows(connection, item_keys),
-                queries.shown_of(connection, "image", photo_ids),
-                queries.shown_of(connection, "text", text_ids),
-            )
+    def items(self, item_keys: list[int]) -> dict[int, ItemRow]:
+        """What to show of items by key; those deleted meanwhile are missing."""
+        with self._engine.connect() as connection:
+            return queries.item_rows(connection, item_keys)
 
     def lexical_matches(self, terms: Sequence[Term], limit: int, allowed: IdMask | None = None) -> Matches:
         """Items that have any of the words, best first; see `retrieval.catalogue.lexical`. allowed: keys of items."""
@@ -254,14 +250,6 @@ class Collection:
                     return
                 yield ids, vectors
                 last = int(ids[-1])
-
-    def calibration(self, modality: Modality, kind: QueryKind) -> Calibration | None:
-        """What turns the cosines of queries of this kind into confidences; None before an index run has made one.
-
-        kind: what the query is made of: `words`, `image` (pictures or stored items), or `both`.
-        """
-        with self._engine.connect() as connection:
-            return self._calibrations.current(connection, self.encoder.dimension).get((modality, kind))
 
     def status(self) -> dict[str, Any]:
         """Counts, model, revision and index as JSON values; the keys are those of `catalens status --json`."""

@@ -105,7 +105,7 @@ class Searcher:
                 asked = self.ask(query, fields, rules, vectors=vectors)
                 chosen, pinned = asked.page()
                 touched_by = partial(asked.touched, chosen, pinned)
-                hits = hits_of(self.collection, chosen, asked.confidences(chosen), query.offset + 1, touched_by)
+                hits = hits_of(asked.reader, chosen, asked.confidences(chosen), query.offset + 1, touched_by)
                 told = tuple(facets(asked.table, asked.matching, fields.facets)) if fields.facets else ()
                 matched, notes = asked.matched(), asked.notes()
             except CollectionChanged:
@@ -142,12 +142,15 @@ class Searcher:
     ) -> Asked:
         """The query with all that it needs of the collection's newest revision; with_items: with the items anyway."""
         vectors = vectors or self.vectors(query)
-        view = self.collection.view()
-        ruleset = view.rules if rules is None else rules
-        active = ruleset.for_query(" ".join(words for words, weight in query.words if weight > 0) or None)
-        if not with_items and not fields.needed(active, query):
-            return Asked(self.collection, vectors, query, ruleset, active, Scope(view))
-        # Read again, now with the items: the collection may have moved on, with its rules.
-        view, table = self.collection.view_with_items((*fields.names, *(ruleset.fields if active else ())))
-        scope = self._scopes.of(view, table, fields.filter, active)
-        return Asked(self.collection, vectors, query, ruleset, active, scope, fields)
+        words = " ".join(words for words, weight in query.words if weight > 0) or None
+        view, table = self.collection.view(), None
+        while True:
+            ruleset = view.rules if rules is None else rules
+            active = ruleset.for_query(words)
+            if table is not None:
+                scope = self._scopes.of(view, table, fields.filter, active)
+                return Asked(self.collection, vectors, query, ruleset, active, scope, fields)
+            if not with_items and not fields.needed(active, query):
+                return Asked(self.collection, vectors, query, ruleset, active, Scope(view))
+            # Once more, now with the items: the collection may have moved on meanwhile, and its rules with it.
+            view, table = self.collection.view_with_items((*fields.names, *(ruleset.fields if active else ())))

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, select, update
 
+from indexer.rules import apply_rules
 from indexer.sources.base import SourceItem
 from retrieval.catalogue.engine import DATABASE, writing_engine
 from retrieval.catalogue.schema import calibrations, null_queries
@@ -237,7 +238,7 @@ def best(folder: Path, words: str, modality: Any = "image") -> float | None:
         view = opened.view().of(modality)
         query = encoder.encode_texts([words])
         scores = view.search(query, 1, lambda ids: opened.vectors(modality, ids)).scores[0]
-        one = opened.calibration(modality, "words")
+        one = opened.view().calibrations.get((modality, "words"))
         return None if one is None else float(one.confidence(query[0], scores)[0])
 
 
@@ -273,7 +274,7 @@ class TestCollections:
         with Collection.open(tmp_path / "c") as opened:
             for modality in ("image", "text"):
                 for kind in KINDS:
-                    assert opened.calibration(modality, kind) is not None  # type: ignore[arg-type]
+                    assert (modality, kind) in opened.view().calibrations
 
     @pytest.mark.parametrize("names", [["red"], ["red", "red"], ["red", "blue"], ["white"] * 12], ids=str)
     def test_small_and_uniform_collections(self, tmp_path: Path, names: list[str]) -> None:
@@ -305,10 +306,11 @@ class TestCollections:
         items = painted(tmp_path, ["red", "blue"])
         fill(tmp_path / "c", items[:1], ColourEncoder())
         with Collection.open(tmp_path / "c") as opened:
-            first = opened.calibration("image", "words")
-            assert opened.calibration("image", "words") is first  # not read again
+            first = opened.view().calibrations["image", "words"]
+            apply_rules(tmp_path / "c", b"version: 1\n", name="rules.yaml")
+            assert opened.view().calibrations["image", "words"] is first  # a new revision, but not read again
             fill(tmp_path / "c", items, ColourEncoder())
-            assert opened.calibration("image", "words") is not first
+            assert opened.view().calibrations["image", "words"] is not first
 
     @pytest.mark.parametrize(
         "damage",

@@ -313,6 +313,8 @@ hides: [{when: 'title contains "white"'}]
         }
         by_photo = shop.searcher.answer(Query.of("crimson", k=1), rules=rules)
         assert by_photo.hits[0].rules[0] == "synonyms[0]"
+        alone = RuleSet(parse_yaml(b"version: 1\nsynonyms: [[crimson, red]]\n", "rules.yaml"))
+        assert shop.searcher.answer(Query.of("crimson", k=1), rules=alone).hits[0].rules == ("synonyms[0]",)
 
     def test_applied_rules_hold_for_the_next_search(self, tmp_path: Path) -> None:
         fill(tmp_path / "c", stored(tmp_path, made_up(3, 12)), ColourEncoder())

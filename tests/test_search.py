@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from indexer.sources.base import SourceItem
-from retrieval.catalogue.queries import Modality
+from retrieval.catalogue.queries import Modality, OwnerRow
 from retrieval.collection import Collection
 from retrieval.errors import CollectionNotFound, FingerprintMismatch, ImageError, QueryError
 from retrieval.query import MAX_K, MAX_WORDS, Part, Query
@@ -260,18 +260,18 @@ class TestWhileTheCollectionChanges:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fill(tmp_path / "c", worded("one", "two"))
-        item_keys = Collection.item_keys
+        rows = Collection.rows
         made_again: list[bool] = []
 
-        def late(collection: Collection, by: Modality, owners: list[int]) -> dict[int, int]:
+        def late(collection: Collection, by: Modality, owners: list[int]) -> dict[int, OwnerRow]:
             if not made_again:
                 made_again.append(True)
                 shutil.rmtree(tmp_path / "c")
                 fill(tmp_path / "c", worded("two", "one"))
-            with collection._engine.connect():  # another thread has the only one: the ids meet the new file
-                return item_keys(collection, by, owners)
+            with collection._engine.connect():  # another thread has the only one: rows meets the new file
+                return rows(collection, by, owners)
 
-        monkeypatch.setattr(Collection, "item_keys", late)
+        monkeypatch.setattr(Collection, "rows", late)
         with Searcher.open(tmp_path / "c", NoiseEncoder()) as searcher:
             hit = searcher.search("two", by="text").hits[0]
         assert (hit.item_id, hit.matched_text) == ("two", "two")

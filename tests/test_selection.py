@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from retrieval.encoders.base import FloatArray, unit_rows
@@ -111,6 +111,7 @@ class TestSelection:
     def test_items_without_a_vector_are_nobodys_duplicates(self) -> None:
         assert without_duplicates(np.zeros((3, 4), np.float32), 0.5, 9).tolist() == [0, 1, 2]
 
+    @settings(deadline=None)
     @given(st.integers(0, 2**32 - 1), st.integers(1, 15))
     def test_pages_of_diverse_hits_are_parts_of_one_order(self, seed: int, k: int) -> None:
         vectors = unit_rows(np.random.default_rng(seed).normal(size=(DIVERSE + 30, 8)))

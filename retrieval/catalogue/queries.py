@@ -243,14 +243,6 @@ def item_rows(connection: Connection, item_keys: Sequence[int]) -> dict[int, Ite
     return found
 
 
-def shown_of(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, str]:
-    """The path of each of these photos, or the words of each of these texts."""
-    found: dict[int, str] = {}
-    for chunk in chunks(owner_ids):
-        found.update((row[0], row[1]) for row in connection.execute(_SHOWN[modality], {"ids": chunk}).fetchall())
-    return found
-
-
 def item_key(connection: Connection, item_id: str) -> int | None:
     """The key of the item with that id of the caller's."""
     return connection.execute(select(items.c.id).where(items.c.item_id == item_id)).scalar()

@@ -138,12 +138,13 @@ class Inquiry:
 
     def looks(self) -> tuple[str, str | None, str | None]:
         """Title, path of the best photo (or the first), and the best text where texts were compared."""
-        rows = {each.leg: [each.row] for each in self.places if each.row != NO_ID}
-        items, paths, texts = self.collection.shown([self.key], rows.get("image", []), rows.get("text", []))
-        if self.key not in items:
+        item = self.collection.items([self.key]).get(self.key)
+        if item is None:
             raise CollectionChanged(f"the item '{self.item_id}' was deleted meanwhile", hint="explain again")
-        item = items[self.key]
-        return item.title, next(iter(paths.values()), item.photo), next(iter(texts.values()), None)
+        best = {each.leg: each.row for each in self.places if each.row != NO_ID}
+        photo = self.collection.rows("image", [best["image"]]).get(best["image"]) if "image" in best else None
+        text = self.collection.rows("text", [best["text"]]).get(best["text"]) if "text" in best else None
+        return item.title, photo.photo if photo else item.photo, text.matched_text if text else None
 
     @property
     def are_moved(self) -> bool:

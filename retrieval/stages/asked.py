@@ -24,6 +24,7 @@ from retrieval.rules.ruleset import ActiveRules, RuleSet
 from retrieval.stages.boosting import boosted
 from retrieval.stages.candidates import Candidates, Ranking, growing, listed
 from retrieval.stages.legs import Trace, by_rows, by_words, fused, terms_of
+from retrieval.stages.rows import RowReader
 from retrieval.stages.scope import Fields, Scope, groups_of, positions_of
 from retrieval.stages.selection import Selection
 
@@ -49,6 +50,9 @@ class Asked:
     fields: Fields | None = None
     trace: Trace = field(default_factory=Trace)
 
+    def __post_init__(self) -> None:
+        self.reader = RowReader(self.collection)
+
     @property
     def table(self) -> ItemTable:
         """The items; there only where the query names a field of them, or a rule holds."""
@@ -73,7 +77,7 @@ class Asked:
                 terms = terms_of(self.query.words, self.ruleset)
                 made[leg] = by_words(self.collection, self.scope, terms, self.trace)
             else:
-                made[leg] = by_rows(self.collection, self.scope, leg, self.vector(leg), self.trace)
+                made[leg] = by_rows(self.reader, self.scope, leg, self.vector(leg), self.trace)
         return made
 
     def ranking(self) -> Ranking:
@@ -168,7 +172,7 @@ class Asked:
             if leg == "lexical":
                 continue
             kind = kind_of(self.query, leg)
-            calibration = self.collection.calibration(leg, kind) if kind else None
+            calibration = self.scope.view.calibrations.get((leg, kind)) if kind else None
             if calibration is not None:
                 made[leg] = (calibration, self.vector(leg)[0])
         return made
@@ -216,8 +220,10 @@ class Asked:
 
     def touched(self, chosen: Candidates, pinned: frozenset[int], i: int) -> tuple[str, ...]:
         """Which rules touched the candidate at that place, and by how much."""
-        if not self.rules or self.scope.table is None:
+        if not self.rules:
             return ()
+        if self.scope.table is None:  # then only synonyms hold
+            return self.rules.synonyms_used
         key = chosen.keys[i : i + 1]
         at = int(positions_of(self.table, key)[0])
         return self.rules.touched(self.table, at, pinned=int(key[0]) in pinned) if at >= 0 else ()

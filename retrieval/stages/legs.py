@@ -13,6 +13,7 @@ from retrieval.fusion import Leg, LegName
 from retrieval.index.base import NO_ID, IdArray
 from retrieval.rules.ruleset import RuleSet
 from retrieval.stages.candidates import Candidates, Ranking, items_of_rows
+from retrieval.stages.rows import RowReader
 from retrieval.stages.scope import Scope
 
 
@@ -36,17 +37,17 @@ class Trace:
         return ", ".join(f"{leg}: {plan}" for leg, plan in self.plans.items())
 
 
-def by_rows(collection: Collection, scope: Scope, modality: Modality, vector: FloatArray, trace: Trace) -> Ranking:
+def by_rows(reader: RowReader, scope: Scope, modality: Modality, vector: FloatArray, trace: Trace) -> Ranking:
     """Items by their best photo or text. vector: float32 unit [1, dimension]."""
     rows, allowed = scope.view.of(modality), scope.mask(modality)
 
     def best(n: int) -> tuple[IdArray, FloatArray]:
-        found = rows.search(vector, n, lambda ids: collection.vectors(modality, ids), allowed)
+        found = rows.search(vector, n, lambda ids: reader.collection.vectors(modality, ids), allowed)
         trace.note(modality, found.plan.name, found.plan.exact)
         there = found.ids[0] != NO_ID
         return found.ids[0][there], found.scores[0][there]
 
-    return items_of_rows(best, lambda ids: scope.keys_of(collection, modality, ids), len(rows), modality)
+    return items_of_rows(best, lambda ids: scope.keys_of(reader, modality, ids), len(rows), modality)
 
 
 def by_words(collection: Collection, scope: Scope, terms: Sequence[lexical.Term], trace: Trace) -> Ranking:

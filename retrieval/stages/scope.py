@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from retrieval.catalogue.queries import Modality
-from retrieval.collection import Collection, CollectionView
+from retrieval.collection import CollectionView
 from retrieval.columns import BoolArray, BooleanColumn, ListColumn, NumberColumn, TextColumn
 from retrieval.errors import QueryError
 from retrieval.filters import Filter, matching
@@ -19,6 +19,7 @@ from retrieval.index.base import NO_ID, IdArray, IdMask
 from retrieval.items import ItemTable
 from retrieval.query import Query
 from retrieval.rules.ruleset import ActiveRules
+from retrieval.stages.rows import RowReader
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,12 @@ class Scope:
         there = np.logical_or.reduce([table.having(modality) for modality in modalities])
         return int(np.count_nonzero(there if self.allowed is None else there & self.allowed))
 
-    def keys_of(self, collection: Collection, modality: Modality, owners: IdArray) -> IdArray:
+    def keys_of(self, reader: RowReader, modality: Modality, owners: IdArray) -> IdArray:
         """The item of each photo or text, NO_ID for one that is gone."""
         if self.table is not None:
             known = np.append(self.table.keys, NO_ID)  # -1 is the last
             return known[self.table.items_of(modality, owners)]
-        keys = collection.item_keys(modality, owners.tolist())
-        return np.fromiter((keys.get(owner, NO_ID) for owner in owners.tolist()), np.int64, len(owners))
+        return reader.item_keys(modality, owners)
 
 
 class Scopes:
