@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, func, null, select
+from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, exists, func, null, select
 
 from retrieval.catalogue.schema import (
     counters,
     encoders,
     generations,
+    item_tags,
     items,
     ledger,
     photo_embeddings,
@@ -47,12 +48,21 @@ _VECTORS = {
 _ITEM_KEYS = {
     modality: select(owner.c.id, owner.c.item).where(owner.c.id.in_(_IDS)) for modality, owner in OWNERS.items()
 }
-_ITEM_ROWS = select(items.c.id, items.c.item_id, items.c.title, items.c.attributes, _FIRST_PHOTO).where(
+_TAGGED = exists(select(item_tags.c.item)).label("tagged")  # in few collections: then a statement is spared
+_ITEM_ROWS = select(items.c.id, items.c.item_id, items.c.title, items.c.attributes, _FIRST_PHOTO, _TAGGED).where(
     items.c.id.in_(_IDS)
 )
-_SHOWN = {
-    "image": select(photos.c.id, photos.c.path).where(photos.c.id.in_(_IDS)),
-    "text": select(texts.c.id, texts.c.content).where(texts.c.id.in_(_IDS)),
+_OWN: dict[Modality, tuple[Any, ...]] = {
+    "image": (photos.c.path, null(), photos.c.content_hash),
+    "text": (_FIRST_PHOTO, texts.c.content, null()),
+}
+_OWNER_ROWS = {
+    modality: select(
+        owner.c.id, items.c.id, items.c.item_id, items.c.title, items.c.attributes, *_OWN[modality], _TAGGED
+    )
+    .join_from(owner, items)
+    .where(owner.c.id.in_(_IDS))
+    for modality, owner in OWNERS.items()
 }
 
 
@@ -199,20 +209,11 @@ def tombstones_after(connection: Connection, modality: Modality | Literal["item"
 
 def owner_rows(connection: Connection, modality: Modality, owner_ids: Sequence[int]) -> dict[int, OwnerRow]:
     """What to show for each of these photos or texts; those deleted meanwhile are missing from the answer."""
-    owner = OWNERS[modality]
-    shown = (
-        (photos.c.path, null(), photos.c.content_hash)
-        if modality == "image"
-        else (_FIRST_PHOTO, texts.c.content, null())
-    )
-    statement = select(owner.c.id, items.c.id, items.c.item_id, items.c.title, items.c.attributes, *shown).join_from(
-        owner, items
-    )
-    found = {}
+    found, tagged = {}, False
     for chunk in chunks(owner_ids):
-        for row in connection.execute(statement.where(owner.c.id.in_(chunk))):
+        for *row, tagged in connection.execute(_OWNER_ROWS[modality], {"ids": chunk}).fetchall():  # noqa: B007
             found[row[0]] = OwnerRow(*row)
-    tags = tags_of(connection, sorted({row.item_key for row in found.values()}))
+    tags = tags_of(connection, sorted({row.item_key for row in found.values()})) if tagged else {}
     return {
         owner_id: replace(row, attributes={**row.attributes, **tags[row.item_key]}) if row.item_key in tags else row
         for owner_id, row in found.items()
@@ -234,11 +235,11 @@ def items_with(connection: Connection, modality: Modality) -> int:
 
 def item_rows(connection: Connection, item_keys: Sequence[int]) -> dict[int, ItemRow]:
     """What to show of each of these items; those deleted meanwhile are missing from the answer."""
-    found = {}
+    found, tagged = {}, False
     for chunk in chunks(item_keys):
-        for row in connection.execute(_ITEM_ROWS, {"ids": chunk}).fetchall():
+        for *row, tagged in connection.execute(_ITEM_ROWS, {"ids": chunk}).fetchall():  # noqa: B007
             found[row[0]] = ItemRow(*row)
-    for key, tags in tags_of(connection, sorted(found)).items():
+    for key, tags in (tags_of(connection, sorted(found)) if tagged else {}).items():
         found[key] = replace(found[key], attributes={**found[key].attributes, **tags})
     return found
 
