@@ -96,6 +96,8 @@ class Collection:
         """
         with self._refreshing:
             self._reopen_if_replaced()
+            if self._view is not None and self._view.revision == queries.revision_at_once(self._engine):
+                return self._view
             with self._engine.connect() as connection, connection.begin():
                 return self._newest(connection)
 
