@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from api import evaluation_cli, explain_cli, export_cli, rules_cli, tag_cli, training_cli
-from api.export_cli import RuntimeOption
+from api import evaluation_cli, explain_cli, export_cli, rules_cli, search_cli, tag_cli, training_cli
+from api.options import DEFAULT_COLLECTION, CollectionOption, JsonOption, RuntimeOption
 
 app = typer.Typer(
     name="catalens",
@@ -21,13 +21,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich would double what `catalens --help` takes: 0.34 s of CPU instead of 0.16
 )
-
-CollectionOption = Annotated[
-    Path,
-    typer.Option("--collection", envvar="CATALENS_COLLECTION", help="Folder of the collection.", show_default=True),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-DEFAULT_COLLECTION = Path(".catalens")
 
 
 def _print_version(asked: bool) -> None:
@@ -88,66 +81,7 @@ def forget(
     commands.forget(source, collection)
 
 
-@app.command(short_help="Search by words, pictures and stored items, added and taken away.")
-def search(
-    parts: Annotated[
-        list[str] | None,
-        typer.Argument(help='Words, paths of pictures, or both: "red dress" + ./photo.jpg - "stripes" + 0.5:vintage'),
-    ] = None,
-    image: Annotated[list[Path] | None, typer.Option(help="A picture that hits should be like; several times.")] = None,
-    like: Annotated[list[str] | None, typer.Option(help="Id of an item that hits should be like.")] = None,
-    unlike: Annotated[list[str] | None, typer.Option(help="Id of an item that hits should be unlike.")] = None,
-    k: Annotated[int, typer.Option("-k", help="How many items.")] = 10,
-    offset: Annotated[int, typer.Option(help="How many of the best items to leave out before them.")] = 0,
-    by: Annotated[
-        str,
-        typer.Option(help="Compare with photos (image), titles and texts (text), their words (lexical), or hybrid."),
-    ] = "image",
-    filter: Annotated[str | None, typer.Option(help='Only such items: price < 50 and brand in ("A", "B")')] = None,
-    sort: Annotated[list[str] | None, typer.Option(help="Order the best hits by this field; -FIELD descends.")] = None,
-    facet: Annotated[
-        list[str] | None, typer.Option(help="Count this field's values; FIELD:0,25,50 counts ranges.")
-    ] = None,
-    group: Annotated[str | None, typer.Option(help="Show the best item for each value of this field only.")] = None,
-    duplicates: Annotated[
-        float | None, typer.Option(help="Show one of several photos whose cosine is at least this, such as 0.97.")
-    ] = None,
-    diversity: Annotated[float, typer.Option(help="0 for relevance alone to 1 for different hits.")] = 0.0,
-    min_confidence: Annotated[float | None, typer.Option(help="Leave out hits below it, 0 to 1.")] = None,
-    rerank: Annotated[int, typer.Option(help="How many of the best hits a reranker orders anew.")] = 0,
-    collection: CollectionOption = DEFAULT_COLLECTION,
-    runtime: RuntimeOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Search a collection by words, pictures and stored items, added and taken away, each with a weight if you like.
-
-    Piped output is tab-separated, tabs inside as \\t.
-    """
-    from api import commands
-    from retrieval.query import Part, Query
-    from retrieval.query.text_form import parts_of
-
-    # Made first, so that a query that cannot be answered is said so before a model is loaded.
-    query = Query(
-        (
-            *parts_of(parts or ()),
-            *(Part(image=path) for path in image or ()),
-            *(Part(item=item) for item in like or ()),
-            *(Part(item=item, weight=-1) for item in unlike or ()),
-        ),
-        k=k,
-        offset=offset,
-        by=by,  # type: ignore[arg-type]
-        filter=filter,
-        sort=tuple(sort or ()),
-        facets=tuple(facet or ()),
-        group=group,
-        duplicates=duplicates,
-        diversity=diversity,
-        min_confidence=min_confidence,
-        rerank=rerank,
-    )
-    commands.search(query, collection, runtime=runtime, as_json=json)
+search_cli.register(app)
 
 
 @app.command(short_help="Say what a collection holds, and what failed and why.")

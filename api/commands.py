@@ -1,6 +1,5 @@
 """What the commands do and print. Each imports what it alone needs: `catalens models` opens no database."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.answers import answer_json, facet_table, messages, outcome, tab_separated
 from api.formats import one_line
-from api.hits import hits_table
+from api.output import err, out, print_json
 from retrieval.errors import (
     CollectionDamaged,
     CollectionError,
@@ -26,12 +24,8 @@ from retrieval.errors import (
 if TYPE_CHECKING:
     from retrieval.catalogue.queries import Problem
     from retrieval.encoders.base import DualEncoder
-    from retrieval.query import Query
 
 SHOWN_PROBLEMS = 20
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 def index(
@@ -67,7 +61,7 @@ def index(
         problems = opened.problems([str(source.location) for source in sources])
     _report_problems(err, problems)
     if as_json:
-        _print_json(counts)
+        print_json(counts)
     if summary.taken_over:
         summary.notes.append(f"{summary.taken_over:,} items that came from another catalogue belong to this one now")
     for note in summary.notes:
@@ -80,28 +74,6 @@ def index(
         )
 
 
-def search(query: "Query", collection: Path, *, runtime: str | None = None, as_json: bool) -> None:
-    """Search and print the hits."""
-    from retrieval.search import Searcher
-    from retrieval.stages.scope import Fields
-
-    Fields.of(query)  # a filter that cannot be read is said so before a model is loaded
-    with Searcher.open(collection, runtime=runtime) as searcher:
-        answer = searcher.answer(query)
-    if as_json:
-        _print_json(answer_json(answer))
-    elif out.is_terminal:
-        out.print(hits_table(answer.hits))
-        for facet in answer.facets:
-            out.print()
-            out.print(facet_table(facet))
-        err.print(outcome(answer), style="dim", markup=False)
-    else:
-        sys.stdout.writelines(tab_separated(hit) + "\n" for hit in answer.hits)
-    for message in messages(answer, query):
-        err.print(message, markup=False, soft_wrap=True)
-
-
 def status(collection: Path, *, as_json: bool) -> None:
     """Print what a collection holds."""
     from retrieval.collection import Collection
@@ -112,7 +84,7 @@ def status(collection: Path, *, as_json: bool) -> None:
         problems = opened.problems()
     state["runtime"] = runtime_of(state["model"])
     if as_json:
-        _print_json({**state, "problems": [asdict(problem) for problem in problems]})
+        print_json({**state, "problems": [asdict(problem) for problem in problems]})
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(no_wrap=True)
@@ -146,7 +118,7 @@ def models(name: str | None = None, *, as_json: bool) -> None:
 
     known = (registry.model(name),) if name else registry.models()
     if as_json:
-        _print_json({"models": [asdict(model) for model in known]})
+        print_json({"models": [asdict(model) for model in known]})
     elif name:
         show_model(out, known[0])
     elif out.is_terminal:
@@ -210,8 +182,3 @@ def _report_problems(console: Console, problems: "Sequence[Problem]") -> None:
         console.print(line, soft_wrap=True, markup=False)
     if len(problems) > SHOWN_PROBLEMS:
         console.print(f"  and {len(problems) - SHOWN_PROBLEMS:,} more; all of them: catalens status --json")
-
-
-def _print_json(value: Mapping[str, Any]) -> None:
-    unicode = (sys.stdout.encoding or "").lower().startswith("utf")  # a Windows pipe has a code page
-    sys.stdout.write(json.dumps(value, ensure_ascii=not unicode, indent=2, default=str) + "\n")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from api.export_cli import RuntimeOption
+from api.options import DEFAULT_COLLECTION, CollectionOption, JsonOption, RuntimeOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +43,6 @@ class EvaluationGroup(TyperGroup):
 
 app = typer.Typer(cls=EvaluationGroup, no_args_is_help=True, rich_markup_mode=None)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 SplitOption = Annotated[str, typer.Option(help="Split of a set that has several, such as test or val.")]
 LanguageOption = Annotated[str, typer.Option(help="Language of the captions where a set has several, such as zh.")]
 ImagesOption = Annotated[
@@ -149,9 +148,7 @@ def models(
 
 
 def doctor(
-    collection: Annotated[
-        Path, typer.Option("--collection", envvar="CATALENS_COLLECTION", help="Folder of the collection.")
-    ] = Path(".catalens"),
+    collection: CollectionOption = DEFAULT_COLLECTION,
     json: JsonOption = False,
 ) -> None:
     """Measure the index against exact search, and say what to change. Exit code 1: an index file is broken."""

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from api.evaluation_floor import Floor
-from api.evaluation_output import err, out, print_json
 from api.formats import one_line
+from api.output import err, out, print_json
 from retrieval.errors import EvaluationError, QueryError
 from retrieval.evaluation.measures import parse
 

@@ -9,10 +9,10 @@ from typing import Any
 from rich.text import Text
 
 from api.evaluation_files import read_folder
-from api.evaluation_output import out, print_json
 from api.evaluation_tables import comparison_table, examples_table
 from api.evaluation_words import DIRECTIONS
 from api.formats import one_line
+from api.output import out, print_json
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.compare import Comparison, check_same_words, compare
 from retrieval.evaluation.measures import parse

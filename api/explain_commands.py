@@ -1,15 +1,13 @@
 """What `catalens explain` does and prints."""
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from api.formats import one_line
+from api.output import out, print_json
 from retrieval.errors import CatalensError, ImageError, QueryError, StorageError
 
 if TYPE_CHECKING:
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
     from retrieval.search import Searcher
 
 LEGS = {"image": "photos", "text": "texts", "lexical": "words"}
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 def explain(
@@ -43,7 +38,7 @@ def explain(
                 failed = error
     if as_json:
         drawn: dict[str, Any] = {} if made is None else {"heat_map": {"file": str(heatmap), **made.to_json()}}
-        sys.stdout.write(json.dumps(found.to_json() | drawn, indent=2, ensure_ascii=False, default=str) + "\n")
+        print_json(found.to_json() | drawn)
     else:
         _print(found)
         if made is not None:

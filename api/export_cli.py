@@ -5,16 +5,6 @@ from typing import Annotated
 
 import typer
 
-RuntimeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--runtime",
-        metavar="auto|openvino|torch",
-        help="What encodes: an export if there is one (auto), made first if need be (openvino), or torch. "
-        "Otherwise $CATALENS_RUNTIME, else auto.",
-    ),
-]
-
 
 def export(
     model: Annotated[str, typer.Option(help="Encoder to export. See: catalens models")] = "starter",

@@ -1,16 +1,14 @@
 """What `catalens export` does and prints."""
 
-import json
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from api.output import err, out, print_json
 from retrieval.errors import ImageError, SourceError
 
 if TYPE_CHECKING:
@@ -21,9 +19,6 @@ if TYPE_CHECKING:
 
 MOST_IMAGES = 200
 SMALL = 4  # times the encoder's side: there is still something to resize, and no picture takes more than 2.4 MB at 224
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 def export(model: str, images: Path | None, int8: str | None, split: str, *, as_json: bool) -> None:
@@ -60,7 +55,7 @@ def export(model: str, images: Path | None, int8: str | None, split: str, *, as_
                 for side, one in trials.items()
             },
         }
-        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        print_json(found)
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("vectors", "precision", "lowest cosine with torch", "mean", ""):

@@ -5,18 +5,12 @@ from typing import Annotated
 
 import typer
 
-from api.export_cli import RuntimeOption
+from api.options import DEFAULT_COLLECTION, CollectionOption, JsonOption, RuntimeOption
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
-CollectionOption = Annotated[
-    Path,
-    typer.Option("--collection", envvar="CATALENS_COLLECTION", help="Folder of the collection.", show_default=True),
-]
-DEFAULT_COLLECTION = Path(".catalens")
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="Rules as YAML.")]
 NoteOption = Annotated[str, typer.Option(help="What for; shown in the history.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 
 
 @app.callback()

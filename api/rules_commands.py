@@ -5,12 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.evaluation_output import print_json
 from api.formats import one_line
+from api.output import err, out, print_json
 from retrieval.errors import RulesError
 
 if TYPE_CHECKING:
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from retrieval.rules.model import Rules
 
 SHOWN_DOUBTS = 20
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 def show(collection: Path, version: int | None) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 from rich.text import Text
 
-from api.evaluation_output import print_json
 from api.formats import one_line
+from api.output import out, print_json
 from retrieval.errors import QueryError
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ MAX_QUERIES = 10_000
 SHOWN_QUERIES = 50  # in words; --json and --html have them all
 ID_WIDTH = 14
 LEAST_TITLE = 20
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 def preview(

@@ -5,16 +5,14 @@ from typing import Annotated
 
 import typer
 
-from api.export_cli import RuntimeOption
+from api.options import DEFAULT_COLLECTION, CollectionOption, JsonOption, RuntimeOption
 
 
 def tag(
     labels: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Text file with one label a line; # begins a comment.")
     ] = None,
-    collection: Annotated[
-        Path, typer.Option("--collection", envvar="CATALENS_COLLECTION", help="Folder of the collection.")
-    ] = Path(".catalens"),
+    collection: CollectionOption = DEFAULT_COLLECTION,
     field: Annotated[str, typer.Option(help="Name of the attribute that keeps them.")] = "tags",
     min_confidence: Annotated[
         float, typer.Option("--min-confidence", help="Leave out labels less certain than this, from 0 to 1.")
@@ -25,7 +23,7 @@ def tag(
     ] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the field again; needs no labels.")] = False,
     runtime: RuntimeOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Give each item the labels of a list that fit its photos, and none where none fits. One list asks one question."""
     from api import tag_commands as commands

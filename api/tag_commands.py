@@ -1,16 +1,15 @@
 """What `catalens tag` does and prints."""
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from api.formats import escaped, one_line
+from api.output import err, out, print_json
 from retrieval.errors import QueryError
 
 if TYPE_CHECKING:
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 SHOWN_ITEMS = 15
 BAR = 24  # characters
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 def tag(
@@ -57,7 +53,7 @@ def tag(
         store=store,
     )
     if as_json:
-        _print_json(_as_json(found, labels, field, stored=store))
+        print_json(_as_json(found, labels, field, stored=store))
     elif out.is_terminal:
         _show(found, labels)
     else:
@@ -78,7 +74,7 @@ def remove(collection: Path, field: str, labels: Path | None, *, store: bool, as
         raise QueryError("--remove takes a field away; --labels and --store give one", hint="leave one of them out")
     count = remove_tags(collection, field)
     if as_json:
-        _print_json({"field": field, "removed_from": count})
+        print_json({"field": field, "removed_from": count})
     err.print(f"catalens tag: {field} removed from {count:,} items")
 
 
@@ -131,8 +127,3 @@ def _as_json(found: "Tagged", labels: "Sequence[str]", field: str, *, stored: bo
         ],
         "without": found.items - len(found.tags),
     }
-
-
-def _print_json(value: Any) -> None:
-    unicode = (sys.stdout.encoding or "").lower().startswith("utf")  # a Windows pipe has a code page
-    sys.stdout.write(json.dumps(value, ensure_ascii=not unicode, indent=2) + "\n")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from api.export_cli import RuntimeOption
+from api.options import RuntimeOption
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 

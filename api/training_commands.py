@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from api.evaluation_output import err, out, print_json
 from api.formats import one_line
+from api.output import err, out, print_json
 
 if TYPE_CHECKING:
     from retrieval.training.data import TrainingData

@@ -72,7 +72,7 @@ class Query:
     duplicates: cosine from which two photos are one (0.97 is nearly the same picture); only the better hit is shown.
     diversity: 0 for relevance alone to 1 for difference alone (maximal marginal relevance).
     min_confidence: 0 to 1; hits below it are left out.
-    rerank: how many of the best hits a reranker orders anew; 0 for none.
+    rerank: how many of the best hits a reranker orders anew; 0 for none. No collection has one yet: an error.
     """
 
     parts: tuple[Part, ...] = ()
