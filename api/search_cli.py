@@ -43,7 +43,7 @@ def search(
     duplicates: DuplicatesOption = None,
     diversity: DiversityOption = 0.0,
     min_confidence: MinConfidenceOption = None,
-    rerank: Annotated[int, typer.Option(help="How many of the best hits a reranker orders anew; there is none yet.")] = 0,
+    rerank: Annotated[int, typer.Option(help="Hits that a reranker orders anew; there is none yet.")] = 0,
     collection: CollectionOption = DEFAULT_COLLECTION,
     runtime: RuntimeOption = None,
     json: JsonOption = False,

@@ -18,7 +18,7 @@ Phrase = tuple[str, ...]
 
 MAX_WORD = 64  # characters: no word of any language is longer, and what is longer is a pasted key
 
-_RANGES = (
+UNSPACED = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese
     (0x1780, 0x17FF),  # Khmer
@@ -31,6 +31,7 @@ _RANGES = (
     (0xF900, 0xFAFF),
     (0x20000, 0x323AF),
 )
+"""Code points, first and last, of scripts that write no blanks between words."""
 _ASCII_WORDS = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*").finditer
 _STRIPPED = re.compile("[\u0300-\u036f\u0591-\u05c7\u0640\u064b-\u065f\u0670]").sub  # Latin, Hebrew, Arabic marks
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i", "’": "'"})
@@ -175,4 +176,4 @@ def _kind(character: str) -> str:
     if unicodedata.category(character)[0] not in "LNM":
         return ""
     point = ord(character)
-    return "unspaced" if any(first <= point <= last for first, last in _RANGES) else "word"
+    return "unspaced" if any(first <= point <= last for first, last in UNSPACED) else "word"

@@ -19,11 +19,11 @@ from retrieval.catalogue.schema import calibrations, null_queries
 from retrieval.collection import Collection
 from retrieval.confidence import bank
 from retrieval.confidence.calibration import Calibration, calibrate, nothing_fits
-from retrieval.confidence.kinds import kind_of
 from retrieval.confidence.nulls import KINDS, null_queries_of
 from retrieval.confidence.tail import TAIL_SHARE, NullDistribution
 from retrieval.encoders.base import FloatArray, unit_rows
 from retrieval.query import Part, Query
+from retrieval.query.kinds import kind_of
 from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import fill, paint
 

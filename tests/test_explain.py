@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from indexer.rules import apply_rules
 from indexer.sources.base import SourceItem
-from retrieval.columns import BoolArray
 from retrieval.encoders.base import unit_rows
 from retrieval.errors import FilterError, QueryError
 from retrieval.explain.outcome import Outcome
 from retrieval.explain.ranks import BestRows, best_rows, place
 from retrieval.explain.why import Explanation, explain
 from retrieval.index.base import NO_ID
+from retrieval.items.columns import BoolArray
 from retrieval.query import Part, Query
 from retrieval.search import Searcher
 from tests.fakes import COLOURS, ColourEncoder

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.column_builder import as_text, is_value
 from retrieval.errors import FilterError
 from retrieval.filters import FacetRequest, SortKey, facets, matching, notes, order, parse, parse_sort
 from retrieval.filters.facets import nice_edges
 from retrieval.items import ItemTable
+from retrieval.items.builder import as_text, is_value
 from tests.test_filters import NAMES, ROWS, TABLE, catalogues
 
 EVERYTHING = np.ones(len(TABLE), dtype=np.bool_)
@@ -95,7 +95,7 @@ class TestFacets:
         }
 
     def test_more_texts_than_are_sorted(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("retrieval.column_builder.SORTED_WORDS", 5)
+        monkeypatch.setattr("retrieval.items.builder.SORTED_WORDS", 5)
         table = ItemTable.of_rows([{"word": word} for word in "qwertyuiopqwertq"])
         assert counted("word:4", table) == [("q", 3), ("e", 2), ("r", 2), ("t", 2)]
         assert counted("word:7", table)[5:] == [("i", 1), ("o", 1)]

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from indexer.sources.base import SourceItem
 from retrieval.collection import Collection
-from retrieval.column_builder import as_text, is_value
 from retrieval.errors import FilterError, QueryError
 from retrieval.filters import Filter, check, matching, parse
 from retrieval.filters.expression import (
@@ -35,6 +34,7 @@ from retrieval.filters.expression import (
     join,
 )
 from retrieval.items import ItemTable
+from retrieval.items.builder import as_text, is_value
 from tests.listed import NoiseEncoder, fill
 
 Row = Mapping[str, Any]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.fusion import RRF_K, WEIGHTS, Fused, Leg, LegName, Method, fuse
+from retrieval.stages.fusion import RRF_K, WEIGHTS, Fused, Leg, LegName, Method, fuse
 
 
 def leg(name: LegName, scores: dict[int, float], floor: float | None = None, ceiling: float | None = None) -> Leg:

@@ -18,16 +18,16 @@ from indexer.forget import forget
 from indexer.pipeline import index_sources
 from indexer.sources.base import SourceItem
 from indexer.writer import open_writer
-from retrieval import items as items_module
 from retrieval.catalogue import item_queries, versions
 from retrieval.catalogue.engine import DATABASE, reading_engine, writing_engine
 from retrieval.catalogue.queries import MODALITIES
 from retrieval.catalogue.schema import item_tags, items, photos, tombstones
 from retrieval.collection import Collection
-from retrieval.column_builder import typed
-from retrieval.columns import Column
 from retrieval.errors import CollectionChanged, CollectionDamaged
 from retrieval.items import ItemTable
+from retrieval.items import table as items_module
+from retrieval.items.builder import typed
+from retrieval.items.columns import Column
 from tests.listed import ListSource, NoiseEncoder, compacted, fill, paint, worded
 
 FIELDS = ("item_id", "title", "description", "price", "stock", "brand", "tags", "odd", "none", "photos", "made in")

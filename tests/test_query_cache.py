@@ -11,7 +11,7 @@ import pytest
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
 from retrieval.encoders.base import FloatArray
-from retrieval.query_cache import QueryCache
+from retrieval.query.cache import QueryCache
 from retrieval.search import Searcher
 from tests.fakes import ColourEncoder
 from tests.test_pipeline import paint

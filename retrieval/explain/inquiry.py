@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from retrieval.catalogue.queries import Modality
-from retrieval.columns import BoolArray
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import CollectionChanged
 from retrieval.explain.clauses import Clause, clauses, value_at
 from retrieval.explain.ranks import BestRows, Place, best_rows, place
 from retrieval.index.base import NO_ID
+from retrieval.items.columns import BoolArray
 from retrieval.query import MAX_K, Query
 from retrieval.records import Hit
 from retrieval.search import Answer, Searcher

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from difflib import get_close_matches
 
-from retrieval.columns import Column, Kind
 from retrieval.errors import FilterError
 from retrieval.filters.expression import Between, Comparison, Leaf, Value, name_text, value_text
 from retrieval.filters.filter import Filter
 from retrieval.items import ItemTable
+from retrieval.items.columns import Column, Kind
 
 _SEARCHES = {"contains", "starts with"}
 _EQUALITIES = {"=", "!="}

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.columns import BoolArray, BooleanColumn, Column, ListColumn, NumberColumn, TextColumn, Words
 from retrieval.filters.check import check, known
 from retrieval.filters.expression import Between, Comparison, Expression, In, IsNull, Joined, Leaf, Not, Value
 from retrieval.filters.filter import Filter
 from retrieval.items import ItemTable
+from retrieval.items.columns import BoolArray, BooleanColumn, Column, ListColumn, NumberColumn, TextColumn, Words
 
 FEW = 8  # numbers of an `in` that are compared one by one: faster than a binary search up to here
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.columns import BoolArray, BooleanColumn, Column, Kind, ListColumn, NumberColumn, Words
 from retrieval.errors import FilterError
 from retrieval.filters.check import known
 from retrieval.filters.expression import Comparison, join, name_text
 from retrieval.filters.facet_request import FacetRequest
 from retrieval.items import ItemTable
+from retrieval.items.columns import BoolArray, BooleanColumn, Column, Kind, ListColumn, NumberColumn, Words
 
 SAMPLE = 10_000  # numbers that are looked at to choose edges; all are counted
 EXTREME = 1e300  # beyond, and beneath its inverse, powers of ten are no doubles

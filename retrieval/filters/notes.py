@@ -5,12 +5,12 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from retrieval.columns import Column, ListColumn, NumberColumn, TextColumn
 from retrieval.filters.check import known
 from retrieval.filters.evaluation import leaf_matching
 from retrieval.filters.expression import Comparison, In, Leaf, name_text, value_text
 from retrieval.filters.filter import Filter
 from retrieval.items import ItemTable
+from retrieval.items.columns import Column, ListColumn, NumberColumn, TextColumn
 
 MAX_NOTES = 5
 COMPARED_WORDS = 2_000  # different texts up to which a misspelt one is looked for: 20 ms

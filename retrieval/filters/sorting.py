@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.columns import Column, ListColumn, NumberColumn, TextColumn
 from retrieval.errors import FilterError
 from retrieval.filters.check import known
 from retrieval.filters.expression import checked_text, name_text
 from retrieval.filters.pointing import pointed
 from retrieval.items import ItemTable
+from retrieval.items.columns import Column, ListColumn, NumberColumn, TextColumn
 
 MAX_KEYS = 8
 RANKED_SHARE = 0.1  # where a larger share of a field's texts is looked at, all are ranked, once

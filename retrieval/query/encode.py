@@ -12,9 +12,9 @@ from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
 from retrieval.errors import ImageError, QueryError
 from retrieval.images import decode, decode_file, upright
 from retrieval.index.base import IdArray
+from retrieval.query.cache import QueryCache
 from retrieval.query.composition import composed
 from retrieval.query.value import ImageQuery, Part, Query
-from retrieval.query_cache import QueryCache
 from retrieval.rules.ruleset import NO_RULES, RuleSet
 
 

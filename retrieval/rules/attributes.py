@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.catalogue.item_queries import ITEM_ID
-from retrieval.columns import BoolArray, BooleanColumn, NumberColumn, TextColumn, among
 from retrieval.filters import Filter, matching
 from retrieval.filters.expression import Comparison
 from retrieval.items import ItemTable
+from retrieval.items.columns import BoolArray, BooleanColumn, NumberColumn, TextColumn, among
 
 NOT_THERE = -1
 

@@ -4,11 +4,9 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-# Scripts without blanks between words: Thai, Lao, Myanmar, Khmer, kana, Han.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
+from retrieval.lexical import UNSPACED
+
+_UNSPACED = "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSPACED)
 _MARK = "\u0300-\u036f\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u3099\u309a"  # belongs to the letter before it
 # One character of those, or a run of other letters, marks and digits, or a sign that is no punctuation.
 _TOKEN = re.compile(rf"[{_UNSPACED}][{_MARK}]*|(?:(?![{_UNSPACED}])\w[{_MARK}]*)+|[+#%&@$€£¥°]")

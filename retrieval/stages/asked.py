@@ -7,22 +7,22 @@ import numpy as np
 
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
-from retrieval.columns import BoolArray
 from retrieval.confidence.calibration import Calibration, nothing_fits
-from retrieval.confidence.kinds import kind_of
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import QueryError
 from retrieval.filters.notes import notes
 from retrieval.filters.sorting import order
-from retrieval.fusion import LegName
 from retrieval.index.base import NO_ID, IdArray
 from retrieval.items import ItemTable
+from retrieval.items.columns import BoolArray
 from retrieval.query import Query
 from retrieval.query.encode import QueryVectors
+from retrieval.query.kinds import kind_of
 from retrieval.rules.pins import depth_for, place_pins
 from retrieval.rules.ruleset import ActiveRules, RuleSet
 from retrieval.stages.boosting import boosted
 from retrieval.stages.candidates import Candidates, Ranking, growing, listed
+from retrieval.stages.fusion import LegName
 from retrieval.stages.legs import Trace, by_rows, by_words, fused, terms_of
 from retrieval.stages.rows import RowReader
 from retrieval.stages.scope import Fields, Scope, groups_of, positions_of

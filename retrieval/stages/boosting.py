@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from retrieval.columns import BoolArray
 from retrieval.encoders.base import FloatArray
 from retrieval.items import ItemTable
+from retrieval.items.columns import BoolArray
 from retrieval.rules.depth import is_certain, largest
 from retrieval.stages.candidates import GROWTH, Candidates, Ranking
 from retrieval.stages.scope import positions_of

@@ -25,7 +25,7 @@ class Candidates:
     keys: int64 [n], the items; scores: float32 [n], what they are ranked by, NaN where nothing was asked.
     photos, texts: int64 [n], the row that won, NO_ID where none was compared.
     cosines: float32 [n], NaN where no vector was compared.
-    legs: float32 [n, 3] by leg, see `retrieval.fusion`.
+    legs: float32 [n, 3] by leg, see `retrieval.stages.fusion`.
     complete: no further item could follow.
     ceiling: the score of an item that fits perfectly, where that is known.
     """

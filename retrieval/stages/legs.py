@@ -5,14 +5,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from retrieval import fusion, lexical
+from retrieval import lexical
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
 from retrieval.encoders.base import FloatArray
-from retrieval.fusion import Leg, LegName
 from retrieval.index.base import NO_ID, IdArray
 from retrieval.rules.ruleset import RuleSet
+from retrieval.stages import fusion
 from retrieval.stages.candidates import Candidates, Ranking, items_of_rows
+from retrieval.stages.fusion import Leg, LegName
 from retrieval.stages.rows import RowReader
 from retrieval.stages.scope import Scope
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import CollectionView
-from retrieval.columns import BoolArray, BooleanColumn, ListColumn, NumberColumn, TextColumn
 from retrieval.errors import QueryError
 from retrieval.filters import Filter, matching
 from retrieval.filters.check import known
@@ -17,6 +16,7 @@ from retrieval.filters.facet_request import FacetRequest
 from retrieval.filters.sorting import parse_sort
 from retrieval.index.base import NO_ID, IdArray, IdMask
 from retrieval.items import ItemTable
+from retrieval.items.columns import BoolArray, BooleanColumn, ListColumn, NumberColumn, TextColumn
 from retrieval.query import Query
 from retrieval.rules.ruleset import ActiveRules
 from retrieval.stages.rows import RowReader

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.columns import (
+from retrieval.items.columns import (
     NO_VALUE,
     SORTED_WORDS,
     BooleanColumn,

@@ -17,9 +17,9 @@ from retrieval.catalogue import item_queries, queries
 from retrieval.catalogue.item_queries import ITEM_ID, TITLE
 from retrieval.catalogue.queries import MODALITIES, Modality
 from retrieval.catalogue.tag_queries import tag_fields
-from retrieval.column_builder import ColumnBuilder, is_value, kind_of, typed
-from retrieval.columns import BoolArray, Column, Kind, Move, NumberColumn, empty_text
 from retrieval.index.base import IdArray, IdMask
+from retrieval.items.builder import ColumnBuilder, is_value, kind_of, typed
+from retrieval.items.columns import BoolArray, Column, Kind, Move, NumberColumn, empty_text
 
 PHOTOS = "photos"
 OWN_FIELDS: dict[str, Kind] = {ITEM_ID: "text", TITLE: "text", PHOTOS: "number"}  # what every item has
