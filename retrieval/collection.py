@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +23,7 @@ from retrieval.catalogue.rule_queries import StoredRules
 from retrieval.catalogue.versions import require_head, unfinished
 from retrieval.confidence.calibration import Calibration
 from retrieval.confidence.stored import Calibrations, Direction
-from retrieval.errors import CollectionChanged, CollectionError, FingerprintMismatch, QueryError
+from retrieval.errors import CollectionChanged, FingerprintMismatch, QueryError
 from retrieval.index.base import IdArray, IdMask
 from retrieval.index.view import VectorView
 from retrieval.items import ItemTable
@@ -66,8 +66,9 @@ class Collection:
         self._reading_items = Lock()
         self._items: ItemTable | None = None
         self._postings = Postings()
-        self._counted: tuple[CollectionView, dict[Modality, int]] | None = None
+        self._counted: tuple[CollectionView, dict[tuple[Modality, ...], int]] | None = None
         self._calibrations = Calibrations()
+        self._local = local()
         self._status = database_status(folder)
         self._engine, self.encoder = _opened(folder)
 
@@ -95,11 +96,47 @@ class Collection:
         another model.
         """
         with self._refreshing:
-            self._reopen_if_replaced()
-            if self._view is not None and self._view.revision == queries.revision_at_once(self._engine):
-                return self._view
-            with self._engine.connect() as connection, connection.begin():
+            if self._held() is None:
+                self._reopen_if_replaced()
+                if self._view is not None and self._view.revision == queries.revision_at_once(self._engine):
+                    return self._view
+            with self._reading() as connection:
                 return self._newest(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that this thread reads of the collection within is of one revision, whatever a writer commits meanwhile.
+
+        A search reads the view, vectors, items and rows one after the other: of several revisions they would not fit
+        together. Raises as `view` does; `view` raises CollectionChanged within, where another thread has read a newer
+        revision in the moment before.
+        """
+        if self._held() is not None:
+            yield
+            return
+        with self._refreshing:
+            self._reopen_if_replaced()
+        with self._reading() as connection:
+            self._local.connection = connection
+            try:
+                yield
+            finally:
+                del self._local.connection
+
+    def _held(self) -> Connection | None:
+        """The connection of this thread's snapshot."""
+        held: Connection | None = getattr(self._local, "connection", None)
+        return held
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """A connection in a transaction: that of the snapshot, or a new one."""
+        held = self._held()
+        if held is not None:
+            yield held
+            return
+        with self._engine.connect() as connection, connection.begin():
+            yield connection
 
     def view_with_items(self, columns: Iterable[str] = ()) -> tuple[CollectionView, ItemTable]:
         """The newest committed revision with all its items, read in one transaction.
@@ -110,9 +147,9 @@ class Collection:
         """
         with self._reading_items, ExitStack() as stack:
             with self._refreshing:
-                self._reopen_if_replaced()
-                connection = stack.enter_context(self._engine.connect())
-                stack.enter_context(connection.begin())
+                if self._held() is None:
+                    self._reopen_if_replaced()
+                connection = stack.enter_context(self._reading())
                 view = self._newest(connection)
             reader = partial(self._reading_at, view.database, view.revision)
             table = self._items
@@ -129,9 +166,9 @@ class Collection:
         """A connection in a transaction at this revision of this database. Raises CollectionChanged when it is over."""
         with ExitStack() as stack:
             with self._refreshing:
-                self._reopen_if_replaced()
-                connection = stack.enter_context(self._engine.connect())
-                stack.enter_context(connection.begin())
+                if self._held() is None:
+                    self._reopen_if_replaced()
+                connection = stack.enter_context(self._reading())
                 newest = queries.revision(connection)
                 changed = newest != revision or _identity(self._status) != database
             if changed:
@@ -143,16 +180,11 @@ class Collection:
 
     def _newest(self, connection: Connection) -> CollectionView:
         revision = queries.revision(connection)
+        if connection.engine is not self._engine or (self._view is not None and self._view.revision > revision):
+            raise CollectionChanged(f"{self.folder} was changed while it was searched", hint="search again")
         if self._view is None or self._view.revision < revision:
             self._view = self._loaded(connection, revision)
         return self._view
-
-    def is_of(self, view: CollectionView) -> bool:
-        """Do the ids of this view mean now what they meant when it was made?"""
-        try:
-            return view.database == _identity(database_status(self.folder))
-        except CollectionError:
-            return False
 
     def _loaded(self, connection: Connection, revision: int) -> CollectionView:
         views = {}
@@ -183,45 +215,50 @@ class Collection:
             )
         old, self._engine = self._engine, engine
         self.encoder, self._status, self._view = encoder, status, None
-        self._calibrations = Calibrations()
+        self._calibrations, self._postings, self._counted = Calibrations(), Postings(), None  # known by revision only
         old.dispose()
 
     def rows(self, modality: Modality, owner_ids: list[int]) -> dict[int, OwnerRow]:
         """What to show for photos or texts by id; those deleted meanwhile are missing."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return queries.owner_rows(connection, modality, owner_ids)
 
     def vectors(self, modality: Modality, owner_ids: list[int]) -> tuple[IdArray, npt.NDArray[np.float16]]:
         """Stored unit vectors: ids [n] ascending and float16 [n, dimension]."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return queries.vectors_of(connection, modality, owner_ids, self.encoder.dimension)
 
     def item_keys(self, modality: Modality, owner_ids: list[int]) -> dict[int, int]:
         """The item of each photo or text; those deleted meanwhile are missing."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return queries.item_keys_of(connection, modality, owner_ids)
 
     def items(self, item_keys: list[int]) -> dict[int, ItemRow]:
         """What to show of items by key; those deleted meanwhile are missing."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return queries.item_rows(connection, item_keys)
 
-    def lexical_matches(self, terms: Sequence[Term], limit: int, allowed: IdMask | None = None) -> Matches:
-        """Items that have any of the words, best first; see `retrieval.catalogue.lexical`. allowed: keys of items."""
-        with self._engine.connect() as connection, connection.begin():
+    def lexical_matches(self, terms: Sequence[Term], limit: int | None, allowed: IdMask | None = None) -> Matches:
+        """Items that have any of the words, best first; see `retrieval.catalogue.lexical`.
+
+        limit: None for all. allowed: keys of items.
+        """
+        with self._reading() as connection:
             return lexical.lexical_matches(connection, terms, limit, allowed, self._postings)
 
-    def countable(self, view: CollectionView) -> dict[Modality, int]:
-        """How many items have a photo, and how many a text; counted once for each revision."""
-        if self._counted is None or self._counted[0] is not view:
-            with self._engine.connect() as connection, connection.begin():
-                counts = {modality: queries.items_with(connection, modality) for modality in queries.MODALITIES}
-            self._counted = (view, counts)
-        return self._counted[1]
+    def countable(self, view: CollectionView, modalities: tuple[Modality, ...]) -> int:
+        """How many items have a photo, a text, or either: counted once for each view, in its snapshot."""
+        counted = self._counted
+        if counted is None or counted[0] is not view:
+            counted = self._counted = (view, {})
+        if modalities not in counted[1]:
+            with self._reading() as connection:
+                counted[1][modalities] = queries.items_with(connection, modalities)
+        return counted[1][modalities]
 
     def item_key(self, item_id: str) -> int:
         """The key of an item. Raises QueryError, with ids that look like it, when there is none of that id."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             key = queries.item_key(connection, item_id)
             if key is not None:
                 return key
@@ -231,9 +268,19 @@ class Collection:
             hint=f"is it one of these: {', '.join(near)}" if near else "ids are those that a search prints",
         )
 
+    def has_any(self, item_key: int, modalities: tuple[Modality, ...]) -> bool:
+        """Does an item have a photo, or a text, or either?"""
+        with self._reading() as connection:
+            return any(queries.owners_of_item(connection, modality, item_key) for modality in modalities)
+
+    def first_photos(self, item_keys: list[int]) -> dict[int, int]:
+        """The id of each item's first photo; items without one are missing."""
+        with self._reading() as connection:
+            return queries.first_photos(connection, item_keys)
+
     def item_vectors(self, item_key: int, modality: Modality) -> npt.NDArray[np.float16]:
         """Stored unit vectors of an item's photos or texts, float16 [n, dimension]; n may be 0."""
-        with self._engine.connect() as connection, connection.begin():
+        with self._reading() as connection:
             owners = queries.owners_of_item(connection, modality, item_key)
             return queries.vectors_of(connection, modality, owners, self.encoder.dimension)[1]
 

@@ -22,7 +22,7 @@ from retrieval.stages.asked import Asked
 from retrieval.stages.hits import hits_of
 from retrieval.stages.scope import Fields, Scope, Scopes
 
-TRIES = 5  # times that a search starts anew because the collection changed under it
+TRIES = 5  # snapshots that a search takes, where other threads are a revision ahead each time
 
 
 @dataclass(frozen=True)
@@ -102,27 +102,29 @@ class Searcher:
         fields, vectors = Fields.of(query), self.vectors(query)
         for attempt in range(TRIES):
             try:
-                asked = self.ask(query, fields, rules, vectors=vectors)
-                chosen, pinned = asked.page()
-                touched_by = partial(asked.touched, chosen, pinned)
-                hits = hits_of(asked.reader, chosen, asked.confidences(chosen), query.offset + 1, touched_by)
-                told = tuple(facets(asked.table, asked.matching, fields.facets)) if fields.facets else ()
-                matched, notes = asked.matched(), asked.notes()
-            except CollectionChanged:
+                with self.collection.snapshot():
+                    return self._answer(query, fields, vectors, rules, started)
+            except CollectionChanged:  # another thread has just read a newer revision
                 if attempt == TRIES - 1:
                     raise
-                continue
-            if hits is not None and self.collection.is_of(asked.scope.view):
-                break  # else what was found is gone, or its ids were looked up in a collection made again meanwhile
+        raise AssertionError
+
+    def _answer(
+        self, query: Query, fields: Fields, vectors: QueryVectors, rules: RuleSet | None, started: float
+    ) -> Answer:
+        asked = self.ask(query, fields, rules, vectors=vectors)
+        chosen, pinned = asked.page()
+        touched_by = partial(asked.touched, chosen, pinned)
+        hits = hits_of(asked.reader, chosen, asked.confidences(chosen), query.offset + 1, touched_by)
         return Answer(
             query=shown(query),
-            hits=hits or (),
-            matched=matched,
+            hits=hits,
+            matched=asked.matched(),
             exact=asked.trace.exact,
             plan=asked.trace.plan,
-            nothing_fits=asked.nothing_fits(chosen),
-            facets=told,
-            notes=notes,
+            nothing_fits=asked.nothing_fits(),
+            facets=tuple(facets(asked.table, asked.counted(), fields.facets)) if fields.facets else (),
+            notes=asked.notes(),
             revision=asked.scope.view.revision,
             took_ms=(perf_counter() - started) * 1000,
         )

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import BindParameter, Connection, Engine, Table, and_, bindparam, exists, func, null, select
+from sqlalchemy import BindParameter, Connection, Engine, Table, and_, bindparam, exists, func, null, select, union
 
 from retrieval.catalogue.schema import (
     counters,
@@ -48,6 +48,9 @@ _VECTORS = {
 _ITEM_KEYS = {
     modality: select(owner.c.id, owner.c.item).where(owner.c.id.in_(_IDS)) for modality, owner in OWNERS.items()
 }
+_PHOTOS_LAST_FIRST = (
+    select(photos.c.item, photos.c.id).where(photos.c.item.in_(_IDS)).order_by(photos.c.position.desc())
+)
 _TAGGED = exists(select(item_tags.c.item)).label("tagged")  # in few collections: then a statement is spared
 _ITEM_ROWS = select(items.c.id, items.c.item_id, items.c.title, items.c.attributes, _FIRST_PHOTO, _TAGGED).where(
     items.c.id.in_(_IDS)
@@ -245,9 +248,19 @@ def item_keys_of(connection: Connection, modality: Modality, owner_ids: Sequence
     return found
 
 
-def items_with(connection: Connection, modality: Modality) -> int:
-    """How many items have a photo, or a text."""
-    return int(connection.execute(select(func.count(OWNERS[modality].c.item.distinct()))).scalar_one())
+def items_with(connection: Connection, modalities: Sequence[Modality]) -> int:
+    """How many items have a photo, a text, or either."""
+    having = union(*(select(OWNERS[modality].c.item) for modality in modalities)).subquery()
+    return int(connection.execute(select(func.count()).select_from(having)).scalar_one())
+
+
+def first_photos(connection: Connection, item_keys: Sequence[int]) -> dict[int, int]:
+    """The id of each item's first photo; items without one are missing."""
+    found: dict[int, int] = {}
+    for chunk in chunks(item_keys):
+        # Of an item's photos the last that is read is the first, and stays.
+        found.update((row[0], row[1]) for row in connection.execute(_PHOTOS_LAST_FIRST, {"ids": chunk}).fetchall())
+    return found
 
 
 def item_rows(connection: Connection, item_keys: Sequence[int]) -> dict[int, ItemRow]:

@@ -76,7 +76,8 @@ def search(rows: Rows, vectors: FloatArray, k: int, fetch: VectorFetch, allowed:
     approximate = rows.base if isinstance(rows.base, ApproximateIndex) else None
     if approximate and filtered and m <= FETCHED_WHOLE:
         every = np.broadcast_to(np.flatnonzero(permitted.allowed), (len(vectors), m))
-        return _found(scored_again(vectors, every, k, fetch), exact)
+        name = f"{exact.name}+delta" if len(rows.delta) else exact.name
+        return _found(scored_again(vectors, every, k, fetch), replace(exact, name=name))
 
     if approximate is None:
         found, plan = rows.base.search(vectors, k, mask), exact

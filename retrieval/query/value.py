@@ -103,8 +103,10 @@ class Query:
             )
         if self.by not in BY:
             raise QueryError(f"by is '{self.by}'", hint=f"it is one of {', '.join(BY)}")
-        if self.by == "lexical" and self.parts and not any(part.words for part in self.parts):
-            raise QueryError("a search by words alone has no words", hint="compare pictures with --by image")
+        if self.by == "lexical" and any(part.words is None for part in self.parts):
+            raise QueryError(
+                "a search by words alone has a part that is no words", hint="compare pictures with --by image or hybrid"
+            )
         for name in ("duplicates", "diversity", "min_confidence"):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:

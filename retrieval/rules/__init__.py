@@ -19,8 +19,8 @@ hides:
 ```
 
 A query is compared as words: without regard to case, width, punctuation and blanks. `query` is the whole query, a
-list of such, or `{contains: words}`, which must follow each other. Of Chinese, Japanese, Korean and Thai, which put no blanks
-between words, each character counts as a word.
+list of such, or `{contains: words}`, which must follow each other. Of Chinese, Japanese, Korean and Thai each
+character counts as a word.
 
 Ids and words are taken as they are written: `0012`, `no` and `2024-01-01` need no quotes. A text with `: ` or ` #` in
 it, or with a quote in front, stands in single quotes; so does one with a comma between { and } or [ and ].

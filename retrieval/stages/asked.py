@@ -1,5 +1,6 @@
 """One query on one revision of a collection: which items it finds, and what is known of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -21,7 +22,7 @@ from retrieval.query.kinds import kind_of
 from retrieval.rules.pins import depth_for, place_pins
 from retrieval.rules.ruleset import ActiveRules, RuleSet
 from retrieval.stages.boosting import boosted
-from retrieval.stages.candidates import Candidates, Ranking, growing, listed
+from retrieval.stages.candidates import GROWTH, Candidates, Ranking, growing, listed
 from retrieval.stages.fusion import LegName
 from retrieval.stages.legs import Trace, by_rows, by_words, fused, terms_of
 from retrieval.stages.rows import RowReader
@@ -81,29 +82,59 @@ class Asked:
         return made
 
     def ranking(self) -> Ranking:
-        """All items in scope, the best first, boosts included."""
+        """All items in scope, the best first, boosts included.
+
+        With a least confidence it ends where no item that is sure can follow: in each leg confidence falls with the
+        cosine.
+        """
         legs = self.legs()
-        ranking = fused(legs) if len(legs) > 1 else next(iter(legs.values()))
+        sure = self._sure_legs(legs) if self.query.min_confidence is not None else None
+        ranking = fused(legs, self.trace) if len(legs) > 1 else next(iter(legs.values()))
+        if sure is not None:
+            ranking = _ended_by(ranking, sure)
         if not self.rules.active_boosts:
             return ranking
         return boosted(ranking, self.table, self.rules.boosts(self.table), self.scope.allowed)
 
+    def _sure_legs(self, legs: dict[LegName, Ranking]) -> dict[LegName, bool]:
+        """By leg whether items that are sure may follow what it gave last; it is kept up to date by the legs."""
+        if not self.calibrated:
+            raise QueryError(
+                "how sure a hit is, is not known for this query",
+                hint="leave min_confidence out: words, pictures and items with positive weights have one, once catalens index "
+                "has made a calibration",
+            )
+        may_follow: dict[LegName, bool] = {}
+        for leg in self.calibrated:
+            legs[leg] = self._watched(leg, legs[leg], may_follow)
+        return may_follow
+
+    def _watched(self, leg: Modality, ranking: Ranking, may_follow: dict[LegName, bool]) -> Ranking:
+        calibration, vector = self.calibrated[leg]
+
+        def best(n: int) -> Candidates:
+            found = ranking(n)
+            last = calibration.confidence(vector, found.cosines[-1:])
+            may_follow[leg] = not found.complete and bool((last >= np.float32(self.query.min_confidence or 0)).any())
+            return found
+
+        return best
+
     def selection(self) -> Selection:
         """How the ranking becomes hits."""
-        groups = None
-        if self.query.group:
-            by_position = groups_of(self.table, self.query.group)
-
-            def groups(keys: IdArray) -> IdArray:
-                return np.append(by_position, -1)[positions_of(self.table, keys)]
-
         return Selection(
-            groups=groups,
+            groups=self._groups(),
             duplicates=self.query.duplicates,
             diversity=self.query.diversity,
             without=self.vectors.named_items(),
-            keep=None if self.query.min_confidence is None else self._is_sure,
+            keep=None if self.query.min_confidence is None or not self.query.parts else self._is_sure,
         )
+
+    def _groups(self) -> Callable[[IdArray], IdArray] | None:
+        if not self.query.group:
+            return None
+        by_position = np.append(groups_of(self.table, self.query.group), -1)
+        return lambda keys: by_position[positions_of(self.table, keys)]
 
     def page(self) -> tuple[Candidates, frozenset[int]]:
         """The candidates that become hits, and the keys of those that a rule put on their place."""
@@ -113,7 +144,7 @@ class Asked:
             return self._browsed(end), frozenset()
         if query.sort:
             return self._sorted(end), frozenset()
-        pins = self.rules.pinned(self.table) if self.rules.active_pins else ()
+        pins = self._pins()
         wanted = depth_for(query.k, query.offset, len(pins))
         chosen = self.selection().of(growing(self.ranking(), query.k), wanted, self.looks)
         if not pins:
@@ -122,39 +153,69 @@ class Asked:
 
     def _browsed(self, end: int) -> Candidates:
         """All that matches, in the order asked for or that of the collection."""
-        self.trace.note("filter", "scan", True)
+        self.trace.note("filter", "scan", True, np.empty(0, np.float32))
         positions = np.flatnonzero(self.matching)
         if self.query.sort:
-            positions = order(self.table, ",".join(self.query.sort), positions, end)
+            positions = order(self.table, ",".join(self.query.sort), positions)
         candidates = self.selection().of(iter([listed(self.table.keys[positions])]), end, self.looks)
         return _from(candidates, self.query.offset, end)
 
     def _sorted(self, end: int) -> Candidates:
-        """The best hits in the order of a field."""
-        best = self.selection().of(growing(self.ranking(), SORTED), SORTED, self.looks)
-        at = positions_of(self.table, best.keys)
-        wanted = order(self.table, ",".join(self.query.sort), at[at >= 0])
-        place = np.argsort(at)
-        return _from(best.take(place[np.searchsorted(at[place], wanted)]), self.query.offset, end)
+        """The best SORTED hits in the order of a field, behind them the next best in that order, and so on."""
+        done, wanted = listed([]), SORTED
+        while True:
+            best = self.selection().of(growing(self.ranking(), SORTED), wanted, self.looks)
+            further = best.take(~np.isin(best.keys, done.keys))
+            at = positions_of(self.table, further.keys)
+            place = np.argsort(at)
+            in_order = order(self.table, ",".join(self.query.sort), at)
+            done = done.followed_by(further.take(place[np.searchsorted(at[place], in_order)]))
+            if len(done) >= end or len(best) < wanted:
+                return _from(done, self.query.offset, end)
+            wanted *= GROWTH
+
+    def _pins(self) -> tuple[tuple[int, int], ...]:
+        """Item key and place of what rules put on places: what passes the filter and is not named by the query."""
+        if not self.rules.active_pins:
+            return ()
+        named = self.vectors.named_items()
+        shown = self.matching if named is None else self.matching & ~np.isin(self.table.keys, named)
+        return tuple((int(self.table.keys[at]), place) for at, place in self.rules.pinned(self.table) if shown[at])
 
     def _with_pins(self, chosen: Candidates, pins: tuple[tuple[int, int], ...]) -> tuple[Candidates, frozenset[int]]:
-        keys = self.table.keys
-        by_key = [(int(keys[at]), place) for at, place in pins if self.matching[at]]
-        placed = place_pins(chosen.keys.tolist(), by_key, k=self.query.k, offset=self.query.offset)
-        only = np.zeros(len(keys), np.bool_)
-        only[[at for at, _ in pins]] = True
-        mine = replace(self, scope=Scope(self.scope.view, self.table, only & self.matching), trace=Trace())
-        scored = chosen.followed_by(mine.ranking()(len(by_key))) if by_key else chosen
-        missing = np.setdiff1d([one.key for one in placed], scored.keys)
-        scored = scored.followed_by(listed(missing)) if len(missing) else scored
-        at = {key: i for i, key in enumerate(scored.keys.tolist())}
-        page = scored.take(np.array([at[one.key] for one in placed], np.int64))
+        """The page with the pinned items on their places; each stands for its group there."""
+        pinned = np.array([key for key, _ in pins], np.int64)
+        groups = self._groups()
+        if groups is not None:
+            taken = groups(pinned)
+            same = np.isin(groups(chosen.keys), taken[taken >= 0]) & ~np.isin(chosen.keys, pinned)
+            chosen = chosen.take(~same)
+        placed = place_pins(chosen.keys.tolist(), pins, k=self.query.k, offset=self.query.offset)
+        missing = np.setdiff1d([one.key for one in placed], chosen.keys)
+        if len(missing):
+            chosen = chosen.followed_by(self._apart(missing))
+        at = {key: i for i, key in enumerate(chosen.keys.tolist())}
+        page = chosen.take(np.array([at[one.key] for one in placed], np.int64))
         return page, frozenset(one.key for one in placed if one.pinned)
 
+    def _apart(self, keys: IdArray) -> Candidates:
+        """Items that were not found, with their scores where one leg gives them: fused alone, all would be perfect."""
+        if len(LEGS[self.query.by]) > 1:
+            return listed(keys)
+        only = np.zeros(len(self.table), np.bool_)
+        only[positions_of(self.table, keys)] = True
+        query, scope = replace(self.query, min_confidence=None), Scope(self.scope.view, self.table, only)
+        mine = replace(self, query=query, scope=scope, trace=Trace())
+        return mine.ranking()(len(keys)).followed_by(listed(keys))
+
     def looks(self, candidates: Candidates) -> FloatArray:
-        """What each candidate looks like: its best photo's vector, or its text's where no photo was compared."""
+        """What each candidate looks like: its best photo's vector, or its first's, or its text's if it has no photo."""
+        photos = candidates.photos.copy()
+        bare = np.flatnonzero(photos == NO_ID)
+        first = self.collection.first_photos(candidates.keys[bare].tolist())
+        photos[bare] = [first.get(key, NO_ID) for key in candidates.keys[bare].tolist()]
         vectors = np.zeros((len(candidates), self.collection.encoder.dimension), np.float32)
-        owners: dict[Modality, IdArray] = {"text": candidates.texts, "image": candidates.photos}
+        owners: dict[Modality, IdArray] = {"text": np.where(photos == NO_ID, candidates.texts, NO_ID), "image": photos}
         for modality, wanted in owners.items():
             there = np.flatnonzero(wanted != NO_ID)
             ids, stored = self.collection.vectors(modality, np.unique(wanted[there]).tolist())
@@ -187,30 +248,60 @@ class Asked:
         return best
 
     def _is_sure(self, candidates: Candidates) -> BoolArray:
-        if not self.calibrated:
-            raise QueryError(
-                "how sure a hit is, is not known for this query",
-                hint="leave min_confidence out, or run catalens index on one of the collection's sources again",
-            )
         return np.nan_to_num(self.confidences(candidates)) >= np.float32(self.query.min_confidence or 0)
 
-    def nothing_fits(self, chosen: Candidates) -> bool | None:
-        """Whether even the best hit is no better than what nonsense finds; None where that is not known."""
-        if not self.calibrated or self.query.offset or not len(chosen):
+    def nothing_fits(self) -> bool | None:
+        """Whether even the best of all that was searched is no better than what nonsense finds; None if not known."""
+        if not self.calibrated or not self.trace.best:
             return None
-        if "lexical" in chosen.legs and (chosen.legs["lexical"][:, 0] > 0).any():
+        if "lexical" in self.trace.best:
             return False
-        sure = self.confidences(chosen)
-        return nothing_fits(float(np.nanmax(sure))) if (~np.isnan(sure)).any() else True
+        best = [
+            float(calibration.confidence(vector, np.array([self.trace.best[leg]], np.float32))[0])
+            for leg, (calibration, vector) in self.calibrated.items()
+            if leg in self.trace.best
+        ]
+        return nothing_fits(max(best)) if best else None
+
+    @cached_property
+    def words_found(self) -> IdArray:
+        """Keys of all items in scope that have any of the words, ascending."""
+        terms = terms_of(self.query.words, self.ruleset)
+        return np.sort(self.collection.lexical_matches(terms, None, self.scope.key_mask()).keys)
+
+    @property
+    def compared(self) -> tuple[Modality, ...]:
+        """What the query is compared with: the rows of these."""
+        return tuple(leg for leg in LEGS[self.query.by] if leg != "lexical")
+
+    def counted(self) -> BoolArray:
+        """bool by item position: what matched."""
+        if not self.query.parts:
+            return self.matching
+        if self.query.by == "lexical":
+            found = np.zeros(len(self.table), np.bool_)
+            at = positions_of(self.table, self.words_found)
+            found[at[at >= 0]] = True
+            return found
+        found = self.matching & self.table.having(self.compared[0])
+        for modality in self.compared[1:]:
+            found |= self.matching & self.table.having(modality)
+        named = self.vectors.named_items()
+        if named is not None:
+            at = positions_of(self.table, named)
+            found[at[at >= 0]] = False
+        return found
 
     def matched(self) -> int:
         """How many items could have been hits."""
-        if not self.query.parts:
-            return int(np.count_nonzero(self.matching))
-        compared: list[Modality] = [leg for leg in LEGS[self.query.by] if leg != "lexical"] or ["text"]
         if self.scope.table is not None:
-            return self.scope.count(self.scope.table, tuple(compared))
-        return max(self.collection.countable(self.scope.view)[modality] for modality in compared)
+            return int(np.count_nonzero(self.counted()))
+        if self.query.by == "lexical":
+            return len(self.words_found)
+        named = self.vectors.named_items()
+        keys = [] if named is None else np.unique(named).tolist()
+        not_shown = sum(self.collection.has_any(key, self.compared) for key in keys)
+        return self.collection.countable(self.scope.view, self.compared) - not_shown
 
     def notes(self) -> tuple[str, ...]:
         """What the filter asks for that no item has, and what rules could not do."""
@@ -220,13 +311,26 @@ class Asked:
 
     def touched(self, chosen: Candidates, pinned: frozenset[int], i: int) -> tuple[str, ...]:
         """Which rules touched the candidate at that place, and by how much."""
-        if not self.rules:
-            return ()
-        if self.scope.table is None:  # then only synonyms hold
-            return self.rules.synonyms_used
         key = chosen.keys[i : i + 1]
-        at = int(positions_of(self.table, key)[0])
-        return self.rules.touched(self.table, at, pinned=int(key[0]) in pinned) if at >= 0 else ()
+        at = int(positions_of(self.table, key)[0]) if self.rules and self.scope.table is not None else -1
+        mine = self.rules.touched(self.table, at, pinned=int(key[0]) in pinned) if at >= 0 else ()
+        return (*self.synonyms, *mine)
+
+    @cached_property
+    def synonyms(self) -> tuple[str, ...]:
+        """Which synonyms the query is searched with."""
+        used = (path for words, _ in self.query.words for path in self.ruleset.for_query(words).synonyms_used)
+        return tuple(dict.fromkeys(used)) if self.ruleset else ()
+
+
+def _ended_by(ranking: Ranking, may_follow: dict[LegName, bool]) -> Ranking:
+    """Complete as soon as no leg says that anything may follow."""
+
+    def best(n: int) -> Candidates:
+        found = ranking(n)
+        return replace(found, complete=found.complete or not any(may_follow.values()))
+
+    return best
 
 
 def _from(candidates: Candidates, start: int, end: int) -> Candidates:

@@ -12,6 +12,7 @@ from retrieval.index.base import NO_ID, IdArray
 
 GROWTH = 4  # each ranking is so many times as long as the one before: all together cost a third more than the last
 
+NOT_LISTED = np.array([0, np.nan, 0], np.float32)
 COLUMNS = ("keys", "scores", "photos", "texts", "cosines")
 
 Ranking = Callable[[int], "Candidates"]
@@ -25,7 +26,8 @@ class Candidates:
     keys: int64 [n], the items; scores: float32 [n], what they are ranked by, NaN where nothing was asked.
     photos, texts: int64 [n], the row that won, NO_ID where none was compared.
     cosines: float32 [n], NaN where no vector was compared.
-    legs: float32 [n, 3] by leg, see `retrieval.stages.fusion`.
+    legs: float32 [n, 3] by leg of a hybrid search: rank there (0 where it did not list the item), score there (NaN),
+    and what that added to the score.
     complete: no further item could follow.
     ceiling: the score of an item that fits perfectly, where that is known.
     """
@@ -62,8 +64,14 @@ class Candidates:
         columns: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(further, name)]) for name in COLUMNS
         }
-        legs = {name: np.concatenate([self.legs[name], values]) for name, values in further.legs.items()}
+        names = dict.fromkeys((*self.legs, *further.legs))
+        legs = {name: np.concatenate([_leg_of(self, name), _leg_of(further, name)]) for name in names}
         return replace(longer, **columns, legs=legs)
+
+
+def _leg_of(candidates: Candidates, name: str) -> FloatArray:
+    """What a leg said of the candidates; of those that it was not asked for, that it did not list them."""
+    return candidates.legs.get(name, np.tile(NOT_LISTED, (len(candidates), 1)))
 
 
 def items_of_rows(

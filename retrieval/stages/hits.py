@@ -6,6 +6,7 @@ import numpy as np
 
 from retrieval.catalogue.queries import ItemRow, OwnerRow
 from retrieval.encoders.base import FloatArray
+from retrieval.errors import CollectionDamaged
 from retrieval.index.base import NO_ID
 from retrieval.records import Hit
 from retrieval.stages.candidates import Candidates
@@ -17,10 +18,11 @@ TouchedBy = Callable[[int], tuple[str, ...]]
 
 def hits_of(
     reader: RowReader, chosen: Candidates, confidences: FloatArray, first_rank: int, touched_by: TouchedBy
-) -> tuple[Hit, ...] | None:
-    """The hits with all that they show; None when one of them was deleted meanwhile.
+) -> tuple[Hit, ...]:
+    """The hits with all that they show.
 
-    confidences: float32 [n], NaN where it is not known.
+    confidences: float32 [n], NaN where it is not known. Raises CollectionDamaged where a row is missing: all is read
+    in one snapshot.
     """
     photos, texts = reader.of("image", chosen.photos), reader.of("text", chosen.texts)
     bare = reader.items(chosen.keys[(chosen.photos == NO_ID) & (chosen.texts == NO_ID)])
@@ -31,7 +33,9 @@ def hits_of(
         gone = (photo != NO_ID and photo not in photos) or (text != NO_ID and text not in texts)
         row: OwnerRow | ItemRow | None = photos.get(photo) or texts.get(text) or bare.get(key)
         if gone or row is None:
-            return None
+            raise CollectionDamaged(
+                "the collection's database lacks what its index names", hint="check the disk, and index anew"
+            )
         hits.append(
             Hit(
                 first_rank + i,

@@ -84,11 +84,6 @@ class Scope:
         by_key[self.table.keys] = self.allowed
         return IdMask(by_key)
 
-    def count(self, table: ItemTable, modalities: tuple[Modality, ...]) -> int:
-        """How many items may be hits: those allowed that have a photo, or a text, or either. table: the scope's own."""
-        there = np.logical_or.reduce([table.having(modality) for modality in modalities])
-        return int(np.count_nonzero(there if self.allowed is None else there & self.allowed))
-
     def keys_of(self, reader: RowReader, modality: Modality, owners: IdArray) -> IdArray:
         """The item of each photo or text, NO_ID for one that is gone."""
         if self.table is not None:

@@ -1,7 +1,7 @@
 """Which of the ranked items become hits: one of each group, no near-duplicates, diverse ones first."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ class Selection:
 
     groups: int64 [n] for item keys [n], equal for items of one group, negative for an item that stands alone; None
     for no grouping. duplicates, diversity: as in `Query`. without: int64 item keys that are no hits.
-    keep: bool [n] for candidates, false for those that may not be hits and behind which none may.
+    keep: bool [n] for candidates, false for those that may not be hits.
     """
 
     groups: Callable[[IdArray], IdArray] | None = None
@@ -51,9 +51,7 @@ class Selection:
 
     def _chosen(self, ranked: Candidates, enough: int, vectors_of: VectorsOf) -> Candidates:
         if self.keep is not None:
-            kept = self.keep(ranked)
-            if not kept.all():
-                ranked = replace(ranked.take(np.arange(int(kept.argmin()))), complete=True)
+            ranked = ranked.take(self.keep(ranked))
         if self.without is not None:
             ranked = ranked.take(~np.isin(ranked.keys, self.without))
         if self.groups is not None:
