@@ -56,12 +56,12 @@ def messages(answer: "Answer", query: "Query") -> Iterator[str]:
         yield f"No hits from place {query.offset + 1:,} on. The first page has --offset 0."
     elif query.min_confidence is not None and answer.matched:
         yield "No hit is sure enough. Lower --min-confidence, or leave it out."
+    elif query.by == "lexical" and query.parts:
+        yield "No title or text that may be shown has any of these words. By meaning: --by image or --by text"
     elif query.filter:
-        yield "No item passes the filter."
-    elif query.by == "lexical" and answer.matched:
-        yield "No title or text has any of these words. Search by meaning with --by image or --by text."
+        yield "No item that may be shown passes the filter."
     else:
-        yield "The collection is empty. Fill it with: catalens index YOUR-FOLDER"
+        yield "The collection is empty, or rules hide all of it. Fill it with: catalens index YOUR-FOLDER"
 
 
 def facet_table(facet: "Facet") -> Table:

@@ -93,7 +93,7 @@ class Collection:
         """The newest committed revision. Costs one small query when nothing changed; swaps atomically when it did.
 
         Raises CollectionNotFound when the collection was deleted, FingerprintMismatch when it was then made again with
-        another model.
+        another model, RulesError when its rules cannot be read.
         """
         with self._refreshing:
             if self._held() is None:

@@ -18,7 +18,7 @@ class Hit:
     matched_text: the title or text that won, where texts were compared.
     attributes: the catalogue's other columns, typed.
     legs: for a hybrid search, by leg the item's rank and score there and what they added to the score.
-    rules: what boosts and pins did to it.
+    rules: what synonyms, boosts and pins did to it.
     """
 
     rank: int

@@ -20,7 +20,9 @@ from retrieval.records import Hit
 from retrieval.rules.ruleset import RuleSet
 from retrieval.stages.asked import Asked
 from retrieval.stages.hits import hits_of
+from retrieval.stages.pages import page
 from retrieval.stages.scope import Fields, Scope, Scopes
+from retrieval.stages.told import Told
 
 TRIES = 5  # snapshots that a search takes, where other threads are a revision ahead each time
 
@@ -29,8 +31,9 @@ TRIES = 5  # snapshots that a search takes, where other threads are a revision a
 class Answer:
     """The hits of a query, best first, and what is to be known of them.
 
-    query: what was asked, as JSON values. matched: items that pass the filter and have what the query was compared
-    with; there are min(k, matched) hits, fewer only where a least confidence, a group or near-duplicates say so.
+    query: what was asked, as JSON values. matched: items that pass the filter, are not hidden by a rule nor named by
+    the query, and have what it was compared with: a photo, a text, any of the words. There are min(k, matched) hits,
+    fewer only where a least confidence, a group or near-duplicates say so.
     exact: whether these are certainly the best; plan: how they were searched, see `retrieval/index/plan.py`.
     nothing_fits: whether even the best hit is no better than what nonsense finds; None where that is not known.
     facets: counts over all that matched. notes: what a person would want to be told.
@@ -94,7 +97,9 @@ class Searcher:
 
         rules: in place of those of the collection, to see what they would change.
         Raises ImageError for a picture that cannot be read; FilterError for a filter, facet or sorting that does not
-        fit the fields; QueryError for an unknown item, parts that cancel, and a confidence that is not there.
+        fit the fields; QueryError for an unknown item, parts that cancel, and a confidence that is not there;
+        CollectionNotFound, CollectionDamaged, RulesError and FingerprintMismatch as `Collection.view` does;
+        CollectionChanged when a writer was ahead each of five times.
         """
         started = perf_counter()
         if query.rerank:
@@ -113,18 +118,19 @@ class Searcher:
         self, query: Query, fields: Fields, vectors: QueryVectors, rules: RuleSet | None, started: float
     ) -> Answer:
         asked = self.ask(query, fields, rules, vectors=vectors)
-        chosen, pinned = asked.page()
-        touched_by = partial(asked.touched, chosen, pinned)
+        chosen, pinned = page(asked)
+        told = Told(asked)
+        touched_by = partial(told.touched, chosen, pinned)
         hits = hits_of(asked.reader, chosen, asked.confidences(chosen), query.offset + 1, touched_by)
         return Answer(
             query=shown(query),
             hits=hits,
-            matched=asked.matched(),
+            matched=told.matched(),
             exact=asked.trace.exact,
             plan=asked.trace.plan,
-            nothing_fits=asked.nothing_fits(),
-            facets=tuple(facets(asked.table, asked.counted(), fields.facets)) if fields.facets else (),
-            notes=asked.notes(),
+            nothing_fits=told.nothing_fits(),
+            facets=tuple(facets(asked.table, told.counted, fields.facets)) if fields.facets else (),
+            notes=told.notes(),
             revision=asked.scope.view.revision,
             took_ms=(perf_counter() - started) * 1000,
         )

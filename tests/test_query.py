@@ -112,7 +112,7 @@ class TestJson:
             ({"words": "a", "offset": -1}, "offset is -1"),
             ({"words": "a", "by": "sound"}, "by is 'sound'"),
             ({"words": "a", "by": 3}, "by is a number, not a text"),
-            ({"item": "a", "by": "lexical"}, "has no words"),
+            ({"item": "a", "by": "lexical"}, "a part that is no words"),
             ({"words": "a", "sort": [1]}, "sort is not a list of texts"),
             ({"words": "a", "diversity": 2}, "diversity is 2.0"),
             ({"words": "a", "duplicates": "x"}, "duplicates is a text, not a number"),

@@ -1,6 +1,8 @@
 """The query layer as a whole on real collections, against an oracle that looks at every item in plain Python."""
 
+import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from retrieval.query import Part, Query
 from retrieval.rules.ruleset import RuleSet
 from retrieval.rules.schema import parse as parse_yaml
 from retrieval.search import Answer, Searcher
+from retrieval.stages import asked as asked_module
 from tests.fakes import COLOURS, ColourEncoder, colour_of
 from tests.listed import fill, paint
 
@@ -224,6 +227,25 @@ class TestHybrid:
         assert {name for hit in answer.hits for name in hit.legs} == {"image", "text", "lexical"}
         assert [hit.score for hit in answer.hits] == sorted((hit.score or 0 for hit in answer.hits), reverse=True)
 
+    def test_scores_do_not_hang_on_the_page(self, tmp_path: Path) -> None:
+        items = [
+            Item(f"i{n}", f"{SHADES[n % len(SHADES)]} {n}", (SHADES[(7 * n) % len(SHADES)],), 1, None, ())
+            for n in range(450)
+        ]
+        fill(tmp_path / "c", stored(tmp_path, items), ColourEncoder())
+        with Searcher.open(tmp_path / "c", ColourEncoder()) as searcher:
+            whole = searcher.search("dark red 3", by="hybrid", k=450)
+            first = searcher.search("dark red 3", by="hybrid", k=10)
+            paged = [
+                hit
+                for n in range(1, 10)
+                for hit in searcher.answer(Query.of("dark red 3", by="hybrid", k=50).page(n)).hits
+            ]
+        assert first.hits == whole.hits[:10]
+        assert [hit.score for hit in paged] == sorted((hit.score or 0 for hit in paged), reverse=True)
+        assert len({hit.item_id for hit in paged}) == 450
+        assert not first.exact
+
     def test_a_filter_holds_for_every_leg(self, shop: Shop) -> None:
         for by in ("image", "text", "lexical", "hybrid"):
             answer = shop.searcher.search("dark red", by=by, k=100, filter='brand = "Bolt"')
@@ -248,7 +270,7 @@ class TestHybrid:
     def test_a_picture_needs_no_words(self, shop: Shop, tmp_path: Path) -> None:
         photo = paint(tmp_path / "a.png", COLOURS["red"])
         answer = shop.searcher.search(image=photo, by="hybrid", k=3)
-        assert {name for hit in answer.hits for name in hit.legs} <= {"image", "text"}
+        assert {name for hit in answer.hits for name in hit.legs} == {"image", "text"}
         assert len(answer.hits) == 3
 
 
@@ -258,6 +280,15 @@ class TestConfidence:
         sure = [hit for hit in everything if (hit.confidence or 0) >= 0.9]
         assert 0 < len(sure) < len(everything)
         assert shop.searcher.search("red", k=200, min_confidence=0.9).hits == tuple(sure)
+
+    def test_boosts_and_fusion_do_not_hide_the_sure(self, shop: Shop) -> None:
+        sure = {hit.item_id for hit in shop.searcher.search("red", k=200, min_confidence=0.9).hits}
+        rules = RuleSet(parse_yaml(b"version: 1\nboosts: [{when: 'title contains \"blue\"', add: 1}]\n", "rules.yaml"))
+        boosted = shop.searcher.answer(Query.of("red", k=200, min_confidence=0.9), rules=rules)
+        assert {hit.item_id for hit in boosted.hits} == sure
+        hybrid = shop.searcher.search("red", by="hybrid", k=200, min_confidence=0.9)
+        assert all((hit.confidence or 0) >= 0.9 for hit in hybrid.hits)
+        assert sure <= {hit.item_id for hit in hybrid.hits}
 
     def test_what_has_no_confidence_cannot_be_asked_for_one(self, shop: Shop) -> None:
         with pytest.raises(QueryError, match="how sure a hit is, is not known"):
@@ -305,6 +336,36 @@ hides: [{when: 'title contains "white"'}]
         answer = shop.searcher.answer(Query.of("red", k=5, filter='item_id != "sku-1"'), rules=rules)
         assert "sku-1" not in {hit.item_id for hit in answer.hits}
 
+    def test_a_pin_in_a_hybrid_search_leaves_the_others_as_they_are(self, shop: Shop) -> None:
+        rules = RuleSet(parse_yaml(b"version: 1\npins: [{query: dark red, items: [sku-1]}]\n", "rules.yaml"))
+        query = Query.of("dark red", by="hybrid", k=8)
+        pinned, plain = shop.searcher.answer(query, rules=rules), shop.searcher.answer(query)
+        assert pinned.hits[0].item_id == "sku-1"
+        others = [(hit.item_id, hit.score, hit.legs) for hit in pinned.hits if hit.item_id != "sku-1"]
+        expected = [(hit.item_id, hit.score, hit.legs) for hit in plain.hits if hit.item_id != "sku-1"]
+        assert others == expected[: len(others)]
+        assert pinned.nothing_fits == plain.nothing_fits
+
+    def test_a_pinned_item_stands_for_its_group(self, shop: Shop) -> None:
+        bolt = next(item.item_id for item in shop.oracle.items if item.brand == "Bolt" and item.shades)
+        yaml = f"version: 1\npins: [{{query: red, items: [{bolt}]}}]\n"
+        rules = RuleSet(parse_yaml(yaml.encode(), "rules.yaml"))
+        answer = shop.searcher.answer(Query.of("red", k=30, group="brand"), rules=rules)
+        assert [hit.item_id for hit in answer.hits if hit.attributes["brand"] == "Bolt"] == [bolt]
+
+    def test_an_item_that_the_query_names_is_not_pinned(self, shop: Shop) -> None:
+        liked = next(item.item_id for item in shop.oracle.items if item.shades)
+        rules = RuleSet(parse_yaml(f"version: 1\npins: [{{query: red, items: [{liked}]}}]\n".encode(), "rules.yaml"))
+        answer = shop.searcher.answer(Query((Part(words="red"), Part(item=liked)), k=5), rules=rules)
+        assert liked not in {hit.item_id for hit in answer.hits}
+
+    def test_synonyms_are_said_where_they_are_used(self, shop: Shop) -> None:
+        rules = RuleSet(parse_yaml(b"version: 1\nsynonyms: [[dark red, crimson]]\n", "rules.yaml"))
+        apart = Query((Part(words="dark"), Part(words="red")), k=1)
+        assert shop.searcher.answer(apart, rules=rules).hits[0].rules == ()
+        taken_away = Query((Part(words="blue"), Part(words="dark red", weight=-0.5)), k=1)
+        assert shop.searcher.answer(taken_away, rules=rules).hits[0].rules == ("synonyms[0]",)
+
     def test_synonyms_search_in_both_ways(self, shop: Shop) -> None:
         rules = RuleSet(parse_yaml(self.RULES.encode(), "rules.yaml"))
         lexical = shop.searcher.answer(Query.of("crimson", k=100, by="lexical"), rules=rules)
@@ -324,6 +385,124 @@ hides: [{when: 'title contains "white"'}]
             apply_rules(tmp_path / "c", hide.encode(), name="rules.yaml")
             after = searcher.search("red", k=12).hits
         assert [hit.item_id for hit in after] == [hit.item_id for hit in before[1:]]
+
+
+class TestWhatAnAnswerSays:
+    def test_nothing_fits_is_said_of_all_that_was_searched(self, shop: Shop) -> None:
+        red = shop.searcher.search("red")
+        assert red.nothing_fits is False
+        for changed in ({"sort": ("price",), "k": 1}, {"offset": 3}, {"min_confidence": 1.0}, {"group": "brand"}):
+            assert shop.searcher.search("red", **changed).nothing_fits is False
+
+    def test_nothing_fits(self, tmp_path: Path) -> None:
+        fill(tmp_path / "c", stored(tmp_path, [Item("a", "blue", ("blue",), 1, None, ())]), ColourEncoder())
+        with Searcher.open(tmp_path / "c", ColourEncoder()) as searcher:
+            assert searcher.search("yellow").nothing_fits is True
+            assert searcher.search("yellow", min_confidence=1.0).nothing_fits is True
+            assert searcher.search("yellow", by="hybrid").nothing_fits is True
+
+    def test_matched_is_what_could_be_shown(self, tmp_path: Path) -> None:
+        folder = tmp_path / "c"
+        items = [Item(f"p{i}", "", ("red",), 1, None, ()) for i in range(2)]
+        items += [Item(f"t{i}", f"red {i}", (), 1, None, ()) for i in range(3)]
+        fill(folder, stored(tmp_path, items), ColourEncoder())
+        with Searcher.open(folder, ColourEncoder()) as searcher:
+            for asked in (None, "price = 1"):
+                counts = {
+                    by: searcher.search("red", by=by, filter=asked).matched for by in ("image", "text", "lexical")
+                }
+                assert counts == {"image": 2, "text": 3, "lexical": 3}
+                hybrid = searcher.search("red", by="hybrid", filter=asked)
+                assert hybrid.matched == len(hybrid.hits) == 5
+                assert searcher.search("zzz", by="lexical", filter=asked).matched == 0
+                like = searcher.answer(Query((Part(item="p0"),), filter=asked))
+                assert (like.matched, [hit.item_id for hit in like.hits]) == (1, ["p1"])
+            assert searcher.search("red", facets=("price",)).facets[0].ranges[0].count == 2
+
+    def test_more_than_a_thousand_are_sorted_block_by_block(self, tmp_path: Path) -> None:
+        items = [Item(f"i{n}", f"red {n}", (), float(n), None, ()) for n in range(1_100)]
+        fill(tmp_path / "c", stored(tmp_path, items), ColourEncoder())
+        with Searcher.open(tmp_path / "c", ColourEncoder()) as searcher:
+            answer = searcher.search("red", by="text", k=1_100, sort=("-price",))
+            pages = [searcher.search("red", by="text", k=550, offset=o, sort=("-price",)).hits for o in (0, 550)]
+        assert len({hit.item_id for hit in answer.hits}) == 1_100
+        prices = [hit.attributes["price"] for hit in answer.hits]
+        assert prices[:1_000] == sorted(prices[:1_000], reverse=True)
+        assert prices[1_000:] == sorted(prices[1_000:], reverse=True)
+        assert (*pages[0], *pages[1]) == answer.hits
+
+    def test_a_twin_is_shown_once_whatever_was_compared(self, tmp_path: Path) -> None:
+        items = [Item(f"i{n}", "red thing", ("red",), 1, None, ()) for n in range(4)]
+        fill(tmp_path / "c", stored(tmp_path, items), ColourEncoder())
+        with Searcher.open(tmp_path / "c", ColourEncoder()) as searcher:
+            for by in ("image", "text", "lexical", "hybrid"):
+                assert len(searcher.search("red", by=by, duplicates=0.99).hits) == 1
+            assert len(searcher.answer(Query(filter="price = 1", duplicates=0.99)).hits) == 1
+
+    def test_words_alone_take_no_pictures(self) -> None:
+        with pytest.raises(QueryError, match="no words"):
+            Query((Part(words="red"), Part(item="a")), by="lexical")
+
+
+class TestWhileAWriterCommits:
+    def test_a_search_is_of_one_revision(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Every photo and text changes between ranking and hits: all of the answer is of the revision before."""
+        first = [Item(f"i{n}", "red", ("red",), 1.0, None, ()) for n in range(8)]
+        then = [Item(f"i{n}", "new red", ("dark red",), 1_000.0, None, ()) for n in range(8)]
+        fill(tmp_path / "c", stored(tmp_path, first), ColourEncoder())
+        (tmp_path / "later").mkdir()
+        later = stored(tmp_path / "later", then)
+        ranked = asked_module.Asked.ranking
+
+        def late(asked: asked_module.Asked) -> Any:
+            ranking = ranked(asked)
+            fill(tmp_path / "c", later, ColourEncoder())
+            return ranking
+
+        with Searcher.open(tmp_path / "c", ColourEncoder()) as searcher:
+            searcher.search("red", filter="price < 5")
+            monkeypatch.setattr(asked_module.Asked, "ranking", late)
+            answer = searcher.search("red", filter="price < 5", k=8)
+            monkeypatch.undo()
+            assert (len(answer.hits), answer.matched) == (8, 8)
+            assert {(hit.title, hit.attributes["price"]) for hit in answer.hits} == {("red", 1.0)}
+            newer = searcher.search("red", filter="price < 5")
+            assert (newer.hits, newer.revision > answer.revision) == ((), True)
+
+    def test_many_readers_beside_a_writer_see_whole_revisions(self, tmp_path: Path) -> None:
+        versions = [[Item(f"i{n}", f"red {v}", ("red",), float(v), None, ()) for n in range(6)] for v in range(12)]
+        fill(tmp_path / "c", stored(tmp_path, versions[0]), ColourEncoder())
+        sources = []
+        for v, items in enumerate(versions):
+            (tmp_path / str(v)).mkdir()
+            sources.append(stored(tmp_path / str(v), items))
+        with Searcher.open(tmp_path / "c", ColourEncoder()) as searcher, ThreadPoolExecutor(3) as threads:
+            writing = threads.submit(lambda: [fill(tmp_path / "c", source, ColourEncoder()) for source in sources])
+
+            def read() -> list[Answer]:
+                answers = []
+                while not writing.done():
+                    for by in ("image", "hybrid"):
+                        answer = searcher.search("red", by=by, filter="price >= 0", k=6)
+                        answers.append(answer)
+                return answers
+
+            reading = [threads.submit(read) for _ in range(2)]
+            writing.result()
+            answers = [answer for one in reading for answer in one.result()]
+        assert answers
+        for answer in answers:
+            assert len(answer.hits) == answer.matched == 6
+            assert all(hit.title == f"red {hit.attributes['price']:.0f}" for hit in answer.hits)
+
+    def test_a_collection_made_again_has_its_own_words(self, tmp_path: Path) -> None:
+        fill(tmp_path / "c", stored(tmp_path, [Item("a", "red shoe", (), 1, None, ())]), ColourEncoder())
+        with Searcher.open(tmp_path / "c", ColourEncoder()) as searcher:
+            assert [hit.item_id for hit in searcher.search("red", by="lexical").hits] == ["a"]
+            shutil.rmtree(tmp_path / "c")
+            items = [Item("x", "blue hat", (), 1, None, ()), Item("y", "red shoe", (), 1, None, ())]
+            fill(tmp_path / "c", stored(tmp_path, items), ColourEncoder())
+            assert [hit.item_id for hit in searcher.search("red", by="lexical").hits] == ["y"]
 
 
 class TestBadQueries:

@@ -161,7 +161,7 @@ def permitting(world: World, kind: str, share: float, query: int) -> Bools:
         ("inverted", 2_000, NEWER, "ivf+bitmap+delta", False),
         ("inverted", 900, 0, "bitmap+exact", True),
         ("inverted", 900, NEWER, "bitmap+exact+delta", True),
-        ("inverted", 100, NEWER, "bitmap+exact", True),
+        ("inverted", 100, NEWER, "bitmap+exact+delta", True),
         ("inverted", 0, NEWER, "bitmap+exact", True),
         ("none", ROWS, ROWS, "exact", True),
         ("none", 900, ROWS, "bitmap+exact", True),

@@ -32,6 +32,10 @@ An attribute that an item lacks counts as 0 in `add`; `default(field, x)` says o
 `add` knows + - * / ( ) = != < <= > >=, true, false, text in quotes to compare with, and min, max, abs, sqrt, log1p,
 clamp(x, low, high) and default. Names with other characters than letters, digits and _ stand in backticks.
 
+Pins hold whatever the confidence and for the group that they stand in, but only for what passes the filter, and not
+where the hits are sorted by a field. A boost is added to what the hits are ranked by: a cosine, in a hybrid search a
+score from 0 to 1.
+
 Where rules meet: boosts add up, to at most 1 and at least -1; what is hidden is not pinned; of two pins for one place
 the one further up in the file has it, and the other the next.
 """

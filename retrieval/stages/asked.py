@@ -8,28 +8,24 @@ import numpy as np
 
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
-from retrieval.confidence.calibration import Calibration, nothing_fits
+from retrieval.confidence.calibration import Calibration
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import QueryError
-from retrieval.filters.notes import notes
-from retrieval.filters.sorting import order
 from retrieval.index.base import NO_ID, IdArray
 from retrieval.items import ItemTable
 from retrieval.items.columns import BoolArray
 from retrieval.query import Query
 from retrieval.query.encode import QueryVectors
 from retrieval.query.kinds import kind_of
-from retrieval.rules.pins import depth_for, place_pins
 from retrieval.rules.ruleset import ActiveRules, RuleSet
 from retrieval.stages.boosting import boosted
-from retrieval.stages.candidates import GROWTH, Candidates, Ranking, growing, listed
+from retrieval.stages.candidates import Candidates, Ranking
 from retrieval.stages.fusion import LegName
 from retrieval.stages.legs import Trace, by_rows, by_words, fused, terms_of
 from retrieval.stages.rows import RowReader
 from retrieval.stages.scope import Fields, Scope, groups_of, positions_of
 from retrieval.stages.selection import Selection
 
-SORTED = 1_000  # of the best hits are ordered by a field: what is less relevant would only stand in the way
 LEGS: dict[str, tuple[LegName, ...]] = {
     "image": ("image",),
     "text": ("text",),
@@ -101,8 +97,8 @@ class Asked:
         if not self.calibrated:
             raise QueryError(
                 "how sure a hit is, is not known for this query",
-                hint="leave min_confidence out: words, pictures and items with positive weights have one, once catalens index "
-                "has made a calibration",
+                hint="leave min_confidence out: words, pictures and items with positive weights have one, once "
+                "catalens index has made a calibration",
             )
         may_follow: dict[LegName, bool] = {}
         for leg in self.calibrated:
@@ -123,90 +119,19 @@ class Asked:
     def selection(self) -> Selection:
         """How the ranking becomes hits."""
         return Selection(
-            groups=self._groups(),
+            groups=self.groups(),
             duplicates=self.query.duplicates,
             diversity=self.query.diversity,
             without=self.vectors.named_items(),
             keep=None if self.query.min_confidence is None or not self.query.parts else self._is_sure,
         )
 
-    def _groups(self) -> Callable[[IdArray], IdArray] | None:
+    def groups(self) -> Callable[[IdArray], IdArray] | None:
+        """The group of each item by key, negative for none; None where the query does not group."""
         if not self.query.group:
             return None
         by_position = np.append(groups_of(self.table, self.query.group), -1)
         return lambda keys: by_position[positions_of(self.table, keys)]
-
-    def page(self) -> tuple[Candidates, frozenset[int]]:
-        """The candidates that become hits, and the keys of those that a rule put on their place."""
-        query = self.query
-        end = query.offset + query.k
-        if not query.parts:
-            return self._browsed(end), frozenset()
-        if query.sort:
-            return self._sorted(end), frozenset()
-        pins = self._pins()
-        wanted = depth_for(query.k, query.offset, len(pins))
-        chosen = self.selection().of(growing(self.ranking(), query.k), wanted, self.looks)
-        if not pins:
-            return _from(chosen, query.offset, end), frozenset()
-        return self._with_pins(chosen, pins)
-
-    def _browsed(self, end: int) -> Candidates:
-        """All that matches, in the order asked for or that of the collection."""
-        self.trace.note("filter", "scan", True, np.empty(0, np.float32))
-        positions = np.flatnonzero(self.matching)
-        if self.query.sort:
-            positions = order(self.table, ",".join(self.query.sort), positions)
-        candidates = self.selection().of(iter([listed(self.table.keys[positions])]), end, self.looks)
-        return _from(candidates, self.query.offset, end)
-
-    def _sorted(self, end: int) -> Candidates:
-        """The best SORTED hits in the order of a field, behind them the next best in that order, and so on."""
-        done, wanted = listed([]), SORTED
-        while True:
-            best = self.selection().of(growing(self.ranking(), SORTED), wanted, self.looks)
-            further = best.take(~np.isin(best.keys, done.keys))
-            at = positions_of(self.table, further.keys)
-            place = np.argsort(at)
-            in_order = order(self.table, ",".join(self.query.sort), at)
-            done = done.followed_by(further.take(place[np.searchsorted(at[place], in_order)]))
-            if len(done) >= end or len(best) < wanted:
-                return _from(done, self.query.offset, end)
-            wanted *= GROWTH
-
-    def _pins(self) -> tuple[tuple[int, int], ...]:
-        """Item key and place of what rules put on places: what passes the filter and is not named by the query."""
-        if not self.rules.active_pins:
-            return ()
-        named = self.vectors.named_items()
-        shown = self.matching if named is None else self.matching & ~np.isin(self.table.keys, named)
-        return tuple((int(self.table.keys[at]), place) for at, place in self.rules.pinned(self.table) if shown[at])
-
-    def _with_pins(self, chosen: Candidates, pins: tuple[tuple[int, int], ...]) -> tuple[Candidates, frozenset[int]]:
-        """The page with the pinned items on their places; each stands for its group there."""
-        pinned = np.array([key for key, _ in pins], np.int64)
-        groups = self._groups()
-        if groups is not None:
-            taken = groups(pinned)
-            same = np.isin(groups(chosen.keys), taken[taken >= 0]) & ~np.isin(chosen.keys, pinned)
-            chosen = chosen.take(~same)
-        placed = place_pins(chosen.keys.tolist(), pins, k=self.query.k, offset=self.query.offset)
-        missing = np.setdiff1d([one.key for one in placed], chosen.keys)
-        if len(missing):
-            chosen = chosen.followed_by(self._apart(missing))
-        at = {key: i for i, key in enumerate(chosen.keys.tolist())}
-        page = chosen.take(np.array([at[one.key] for one in placed], np.int64))
-        return page, frozenset(one.key for one in placed if one.pinned)
-
-    def _apart(self, keys: IdArray) -> Candidates:
-        """Items that were not found, with their scores where one leg gives them: fused alone, all would be perfect."""
-        if len(LEGS[self.query.by]) > 1:
-            return listed(keys)
-        only = np.zeros(len(self.table), np.bool_)
-        only[positions_of(self.table, keys)] = True
-        query, scope = replace(self.query, min_confidence=None), Scope(self.scope.view, self.table, only)
-        mine = replace(self, query=query, scope=scope, trace=Trace())
-        return mine.ranking()(len(keys)).followed_by(listed(keys))
 
     def looks(self, candidates: Candidates) -> FloatArray:
         """What each candidate looks like: its best photo's vector, or its first's, or its text's if it has no photo."""
@@ -250,78 +175,6 @@ class Asked:
     def _is_sure(self, candidates: Candidates) -> BoolArray:
         return np.nan_to_num(self.confidences(candidates)) >= np.float32(self.query.min_confidence or 0)
 
-    def nothing_fits(self) -> bool | None:
-        """Whether even the best of all that was searched is no better than what nonsense finds; None if not known."""
-        if not self.calibrated or not self.trace.best:
-            return None
-        if "lexical" in self.trace.best:
-            return False
-        best = [
-            float(calibration.confidence(vector, np.array([self.trace.best[leg]], np.float32))[0])
-            for leg, (calibration, vector) in self.calibrated.items()
-            if leg in self.trace.best
-        ]
-        return nothing_fits(max(best)) if best else None
-
-    @cached_property
-    def words_found(self) -> IdArray:
-        """Keys of all items in scope that have any of the words, ascending."""
-        terms = terms_of(self.query.words, self.ruleset)
-        return np.sort(self.collection.lexical_matches(terms, None, self.scope.key_mask()).keys)
-
-    @property
-    def compared(self) -> tuple[Modality, ...]:
-        """What the query is compared with: the rows of these."""
-        return tuple(leg for leg in LEGS[self.query.by] if leg != "lexical")
-
-    def counted(self) -> BoolArray:
-        """bool by item position: what matched."""
-        if not self.query.parts:
-            return self.matching
-        if self.query.by == "lexical":
-            found = np.zeros(len(self.table), np.bool_)
-            at = positions_of(self.table, self.words_found)
-            found[at[at >= 0]] = True
-            return found
-        found = self.matching & self.table.having(self.compared[0])
-        for modality in self.compared[1:]:
-            found |= self.matching & self.table.having(modality)
-        named = self.vectors.named_items()
-        if named is not None:
-            at = positions_of(self.table, named)
-            found[at[at >= 0]] = False
-        return found
-
-    def matched(self) -> int:
-        """How many items could have been hits."""
-        if self.scope.table is not None:
-            return int(np.count_nonzero(self.counted()))
-        if self.query.by == "lexical":
-            return len(self.words_found)
-        named = self.vectors.named_items()
-        keys = [] if named is None else np.unique(named).tolist()
-        not_shown = sum(self.collection.has_any(key, self.compared) for key in keys)
-        return self.collection.countable(self.scope.view, self.compared) - not_shown
-
-    def notes(self) -> tuple[str, ...]:
-        """What the filter asks for that no item has, and what rules could not do."""
-        asked = self.fields.filter if self.fields else None
-        missing = notes(asked, self.table) if asked and not self.matching.any() else ()
-        return (*missing, *(self.rules.notes(self.table) if self.rules and self.scope.table is not None else ()))
-
-    def touched(self, chosen: Candidates, pinned: frozenset[int], i: int) -> tuple[str, ...]:
-        """Which rules touched the candidate at that place, and by how much."""
-        key = chosen.keys[i : i + 1]
-        at = int(positions_of(self.table, key)[0]) if self.rules and self.scope.table is not None else -1
-        mine = self.rules.touched(self.table, at, pinned=int(key[0]) in pinned) if at >= 0 else ()
-        return (*self.synonyms, *mine)
-
-    @cached_property
-    def synonyms(self) -> tuple[str, ...]:
-        """Which synonyms the query is searched with."""
-        used = (path for words, _ in self.query.words for path in self.ruleset.for_query(words).synonyms_used)
-        return tuple(dict.fromkeys(used)) if self.ruleset else ()
-
 
 def _ended_by(ranking: Ranking, may_follow: dict[LegName, bool]) -> Ranking:
     """Complete as soon as no leg says that anything may follow."""
@@ -331,7 +184,3 @@ def _ended_by(ranking: Ranking, may_follow: dict[LegName, bool]) -> Ranking:
         return replace(found, complete=found.complete or not any(may_follow.values()))
 
     return best
-
-
-def _from(candidates: Candidates, start: int, end: int) -> Candidates:
-    return candidates.take(np.arange(min(start, len(candidates)), min(end, len(candidates))))
