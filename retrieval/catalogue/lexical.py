@@ -98,11 +98,6 @@ def create(connection: Connection) -> None:
     connection.execute(_CREATE)
 
 
-def is_own_table(name: str | None) -> bool:
-    """Is it the table, or one of those that FTS5 keeps behind it? They are not in `schema.py`."""
-    return name is not None and (name == "lexical" or name.startswith("lexical_"))
-
-
 def row(item_key: int, title: str, others: Iterable[str]) -> dict[str, int | str]:
     """What is stored of an item: its title, and all other texts that people may read."""
     body = " ".join(word for other in others for word in words(other))
