@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from indexer.forget import forget
 from indexer.pipeline import index_sources
@@ -217,6 +217,40 @@ def test_the_rarest_words_of_a_pasted_text_are_kept(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(lexical, "MAX_TERMS", 1)
     fill(tmp_path, worded("cup red", "cup blue", "plate"))
     assert found(tmp_path, "cup plate") == ["plate"]
+
+
+def statements(folder: Path, asked: Sequence[Term]) -> int:
+    """How often the database is asked for one query."""
+    engine = reading_engine(folder)
+    seen: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+    with engine.connect() as connection, connection.begin():
+        assert len(lexical_matches(connection, asked).keys)
+    engine.dispose()
+    return len(seen)
+
+
+def test_the_work_for_a_pasted_text_is_bounded(tmp_path: Path) -> None:
+    fill(tmp_path, worded(" ".join(f"w{number}" for number in range(3_000)), "plate"))
+    wanted = [Term(((f"w{number}",),)) for number in range(3_000)]
+    unwanted = [Term(((f"w{number}",),), -0.1) for number in range(3_000)]
+    synonyms = [Term(tuple((f"w{number}",) for number in range(3_000)))]
+    plain = statements(tmp_path, terms("plate"))
+    assert statements(tmp_path, [*terms("plate"), *unwanted[:1]]) == plain + 1
+    # A phrase is counted, and looked up if its term is one of those that are.
+    assert plain < statements(tmp_path, wanted) <= plain + lexical.MAX_PHRASES + lexical.MAX_TERMS
+    assert statements(tmp_path, [*terms("plate"), *unwanted]) <= plain + lexical.MAX_PHRASES + lexical.MAX_TERMS
+    assert statements(tmp_path, synonyms) <= plain + 2 * lexical.MAX_ALTERNATIVES
+    assert statements(tmp_path, synonyms * 9) <= plain + 2 * lexical.MAX_ALTERNATIVES, "the same phrases"
+
+
+def test_the_first_words_of_a_pasted_text_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, worded("cup", "plate", "bowl"))
+    monkeypatch.setattr(lexical, "MAX_PHRASES", 2)
+    assert found(tmp_path, "cup cup plate bowl") == ["cup", "plate"]
+    assert found(tmp_path, [*terms("cup plate"), *terms("bowl cup plate", -9)]) == ["plate"]
+    monkeypatch.setattr(lexical, "MAX_ALTERNATIVES", 2)
+    assert found(tmp_path, [Term((("cup",), ("plate",), ("bowl",)))]) == ["cup", "plate"]
 
 
 class TestChanges:
