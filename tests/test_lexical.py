@@ -1,6 +1,7 @@
 """The lexical leg on real database files: what is found, in which order, and that it follows every change."""
 
 import math
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -391,12 +392,29 @@ class TestRemembering:
         def of(rows: int) -> lexical.Matches:
             return lexical.Matches(np.arange(rows), np.ones(rows, dtype=np.float32))
 
-        postings = Postings(capacity=10)
+        postings = Postings(capacity=2 * (lexical.ENTRY_ROWS + 4) + 2)
         for word in ("a", "b"):
             postings.put(1, (word,), of(4))
         postings.get(1, ("a",))
         postings.put(1, ("c",), of(4))
         assert [postings.get(1, (word,)) is not None for word in "abc"] == [True, False, True]
-        postings.put(1, ("d",), of(10))
+        postings.put(1, ("d",), of(lexical.ENTRY_ROWS + 11))
         assert postings.get(1, ("d",)) is None
         assert postings.get(1, ("a",)) is not None
+
+    @pytest.mark.parametrize("rows", [None, 0, 10, 1_000])
+    def test_it_takes_no_more_memory_than_its_capacity(self, rows: int | None) -> None:
+        capacity = 50_000
+        postings = Postings(capacity)
+        tracemalloc.start()
+        try:
+            for number in range(2 * capacity // (1 if rows is None else lexical.ENTRY_ROWS + rows)):
+                if rows is None:
+                    postings.put(1, ("#", f"word {number}"), 1_000 + number)
+                else:
+                    found = lexical.Matches(np.zeros(rows, np.int64), np.ones(rows, np.float32))
+                    postings.put(1, (f"word {number}",), found)
+            held = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        assert held < 1.2 * 12 * capacity, "12 bytes a row; dictionaries grow in steps"

@@ -32,7 +32,8 @@ MAX_TERMS = 64
 MAX_ALTERNATIVES = 128  # of one term, the first: one synonym of the rules has at most 50
 COMMON = 0.5  # share of the items: what more of them hold, and more than COMMON_ROWS, is only looked for alone
 COMMON_ROWS = 50_000
-REMEMBERED_ROWS = 4_000_000  # of 12 bytes each: 48 MB
+REMEMBERED_ROWS = 4_000_000  # of 12 bytes each: 48 MB, the entries' own weight among them
+ENTRY_ROWS = 42  # what an entry weighs besides its rows: 500 bytes for a phrase that matches nothing, 220 for a count
 
 _CREATE = text("CREATE VIRTUAL TABLE lexical USING fts5(title, body, tokenize='porter ascii')")
 _INSERT = text("INSERT INTO lexical (rowid, title, body) VALUES (:item, :title, :body)")
@@ -94,7 +95,7 @@ class Postings:
 
 
 def _size(found: Matches | int) -> int:
-    return 1 if isinstance(found, int) else 1 + len(found.keys)
+    return ENTRY_ROWS + (0 if isinstance(found, int) else len(found.keys))
 
 
 def create(connection: Connection) -> None:
