@@ -5,13 +5,14 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import event, insert, select, text
+from sqlalchemy import Connection, event, insert, select, text
 
 from indexer import compaction
 from indexer.forget import forget
@@ -23,7 +24,8 @@ from retrieval.catalogue.engine import DATABASE, reading_engine, writing_engine
 from retrieval.catalogue.queries import MODALITIES
 from retrieval.catalogue.schema import item_tags, items, photos, tombstones
 from retrieval.collection import Collection
-from retrieval.errors import CollectionChanged, CollectionDamaged
+from retrieval.errors import CollectionChanged, CollectionDamaged, FilterError
+from retrieval.filters.check import known
 from retrieval.items import ItemTable
 from retrieval.items import table as items_module
 from retrieval.items.builder import typed
@@ -85,6 +87,13 @@ def truth(folder: Path) -> dict[str, Any]:
     }
 
 
+def check_message(name: str, table: ItemTable) -> str | None:
+    """What is said of a field that no item has."""
+    with pytest.raises(FilterError) as refused:
+        known(name, table)
+    return refused.value.hint
+
+
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("items")
@@ -129,6 +138,37 @@ class TestLoading:
         assert table.column("brand") is None
         assert table.column("no such field") is None
         assert table.fields().keys() == {*FIELDS} - {"none", "brand"}
+
+    def test_once_all_fields_are_known_nothing_is_read_for_another(
+        self, table: ItemTable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert check_message("prise", table) == "did you mean price?"
+        monkeypatch.setattr(item_queries, "item_values", None)
+        monkeypatch.setattr(item_queries, "attribute_lines", None)
+        assert check_message("stok", table) == "did you mean stock?"
+        with pytest.raises(TypeError):
+            table.column("price")
+
+    def test_columns_are_read_while_all_fields_are_looked_for(
+        self, table: ItemTable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        began, may_end = Event(), Event()
+        real = item_queries.attribute_lines
+
+        def slow(connection: Connection) -> Iterator[str]:
+            began.set()
+            assert may_end.wait(20)
+            yield from real(connection)
+
+        monkeypatch.setattr(item_queries, "attribute_lines", slow)
+        with ThreadPoolExecutor(2) as pool:
+            fields = pool.submit(table.fields)
+            assert began.wait(20)
+            try:
+                assert pool.submit(values, table, "price").result(timeout=20) == [5.0, 7.5, None]
+            finally:
+                may_end.set()
+            assert fields.result(timeout=20)["price"] == "number"
 
     def test_owners_and_masks(self, table: ItemTable) -> None:
         assert table.items_of("image", np.array([1, 2, 3, -1, 999])).tolist() == [0, 0, -1, -1, -1]

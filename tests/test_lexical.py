@@ -1,6 +1,7 @@
 """The lexical leg on real database files: what is found, in which order, and that it follows every change."""
 
 import math
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from alembic import command
 from alembic.config import Config
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, event, text
 
 from indexer.forget import forget
 from indexer.pipeline import index_sources
@@ -219,6 +220,40 @@ def test_the_rarest_words_of_a_pasted_text_are_kept(tmp_path: Path, monkeypatch:
     assert found(tmp_path, "cup plate") == ["plate"]
 
 
+def statements(folder: Path, asked: Sequence[Term]) -> int:
+    """How often the database is asked for one query."""
+    engine = reading_engine(folder)
+    seen: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *given: seen.append(given[2]))
+    with engine.connect() as connection, connection.begin():
+        assert len(lexical_matches(connection, asked).keys)
+    engine.dispose()
+    return len(seen)
+
+
+def test_the_work_for_a_pasted_text_is_bounded(tmp_path: Path) -> None:
+    fill(tmp_path, worded(" ".join(f"w{number}" for number in range(3_000)), "plate"))
+    wanted = [Term(((f"w{number}",),)) for number in range(3_000)]
+    unwanted = [Term(((f"w{number}",),), -0.1) for number in range(3_000)]
+    synonyms = [Term(tuple((f"w{number}",) for number in range(3_000)))]
+    plain = statements(tmp_path, terms("plate"))
+    assert statements(tmp_path, [*terms("plate"), *unwanted[:1]]) == plain + 1
+    # A phrase is counted, and looked up if its term is one of those that are.
+    assert plain < statements(tmp_path, wanted) <= plain + lexical.MAX_PHRASES + lexical.MAX_TERMS
+    assert statements(tmp_path, [*terms("plate"), *unwanted]) <= plain + lexical.MAX_PHRASES + lexical.MAX_TERMS
+    assert statements(tmp_path, synonyms) <= plain + 2 * lexical.MAX_ALTERNATIVES
+    assert statements(tmp_path, synonyms * 9) <= plain + 2 * lexical.MAX_ALTERNATIVES, "the same phrases"
+
+
+def test_the_first_words_of_a_pasted_text_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path, worded("cup", "plate", "bowl"))
+    monkeypatch.setattr(lexical, "MAX_PHRASES", 2)
+    assert found(tmp_path, "cup cup plate bowl") == ["cup", "plate"]
+    assert found(tmp_path, [*terms("cup plate"), *terms("bowl cup plate", -9)]) == ["plate"]
+    monkeypatch.setattr(lexical, "MAX_ALTERNATIVES", 2)
+    assert found(tmp_path, [Term((("cup",), ("plate",), ("bowl",)))]) == ["cup", "plate"]
+
+
 class TestChanges:
     def test_a_new_item_is_found_at_once(self, tmp_path: Path) -> None:
         fill(tmp_path, [item("a", "red")])
@@ -357,12 +392,29 @@ class TestRemembering:
         def of(rows: int) -> lexical.Matches:
             return lexical.Matches(np.arange(rows), np.ones(rows, dtype=np.float32))
 
-        postings = Postings(capacity=10)
+        postings = Postings(capacity=2 * (lexical.ENTRY_ROWS + 4) + 2)
         for word in ("a", "b"):
             postings.put(1, (word,), of(4))
         postings.get(1, ("a",))
         postings.put(1, ("c",), of(4))
         assert [postings.get(1, (word,)) is not None for word in "abc"] == [True, False, True]
-        postings.put(1, ("d",), of(10))
+        postings.put(1, ("d",), of(lexical.ENTRY_ROWS + 11))
         assert postings.get(1, ("d",)) is None
         assert postings.get(1, ("a",)) is not None
+
+    @pytest.mark.parametrize("rows", [None, 0, 10, 1_000])
+    def test_it_takes_no_more_memory_than_its_capacity(self, rows: int | None) -> None:
+        capacity = 50_000
+        postings = Postings(capacity)
+        tracemalloc.start()
+        try:
+            for number in range(2 * capacity // (1 if rows is None else lexical.ENTRY_ROWS + rows)):
+                if rows is None:
+                    postings.put(1, ("#", f"word {number}"), 1_000 + number)
+                else:
+                    found = lexical.Matches(np.zeros(rows, np.int64), np.ones(rows, np.float32))
+                    postings.put(1, (f"word {number}",), found)
+            held = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        assert held < 1.2 * 12 * capacity, "12 bytes a row; dictionaries grow in steps"

@@ -118,11 +118,39 @@ class TestJson:
             ({"words": "a", "duplicates": "x"}, "duplicates is a text, not a number"),
             ({"words": "a", "min_confidence": -0.1}, "min_confidence is -0.1"),
             ({"words": "a", "rerank": -1}, "rerank is -1"),
+            ({"words": "a", "sort": ["price"] * 9}, "sort has 9 texts; at most 8 are taken"),
+            ({"words": "a", "facets": ["price"] * 20_000}, "facets has 20,000 texts; at most 32 are taken"),
+            ({"item": "\ud800"}, "the id of an item is not valid Unicode"),
+            ({"words": "a", "group": "\ud800"}, "group is not valid Unicode"),
+            ({"words": "a", "filter": "a = '\udc80'"}, "filter is not valid Unicode"),
+            ({"words": "a", "sort": ["price", "\ud800"]}, "sort is not valid Unicode"),
+            ({"words": "a", "facets": "\ud800"}, "facets is not valid Unicode"),
+            ({"words": "a", "by": "\ud800"}, r"by is '\\ud800'"),
         ],
     )
     def test_what_is_no_query(self, value: Any, said: str | None) -> None:
         with pytest.raises(QueryError, match=said):
             from_json(value)
+
+
+def test_as_many_sorts_and_facets_as_are_taken() -> None:
+    query = from_json({"words": "a", "sort": ["price"] * 8, "facets": ["brand"] * 32})
+    assert (len(query.sort), len(query.facets)) == (8, 32)
+
+
+def test_words_may_hold_half_of_a_surrogate_pair() -> None:
+    assert Query.of("a\ud800").words == (("a\ud800", 1.0),)
+
+
+@pytest.mark.parametrize("name", ["k", "offset", "rerank", "diversity", "min_confidence"])
+def test_numbers_of_more_digits_than_can_be_written(name: str) -> None:
+    for digits in (400, 5_000):
+        with pytest.raises(QueryError, match=rf"{name} is (inf|a number of more than 18 digits); it must be between"):
+            from_json({"words": "a", name: 10**digits})
+        with pytest.raises(QueryError, match=f"{name} is a number of more than 18 digits; it must be between"):
+            Query.of("a", **{name: -(10**digits)})
+        with pytest.raises(QueryError, match=r"a weight is a number of more than 18 digits; it must be between"):
+            Part(words="a", weight=10**digits)
 
 
 class TestText:
@@ -154,6 +182,7 @@ class TestText:
             ("a.jpg", [Part(words="a.jpg")]),  # no such file: words
             ("t-shirt -- -5 degrees", [Part(words="t-shirt -5 degrees")]),
             ("--like A --unlike B", [Part(item="A"), Part(item="B", weight=-1)]),
+            ("--image ~nosuchuser/a.jpg", [Part(image=Path("~nosuchuser/a.jpg"))]),
             ("--image a.jpg red", [Part(words="red"), Part(image=Path("a.jpg"))]),
         ],
     )

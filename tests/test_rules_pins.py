@@ -1,5 +1,8 @@
 """Pinned items stand on their places, on whichever page."""
 
+import itertools
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +49,25 @@ def test_nothing_found_but_what_is_pinned() -> None:
     assert page("", [("x", 3), ("y", 1)]) == "YX"
     assert page("", [("x", 3)], offset=1) == ""
     assert page("", []) == ""
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=50))
+def test_each_takes_the_first_free_place_from_its_own(wanted: list[tuple[int, int]]) -> None:
+    expected: dict[int, int] = {}
+    for key, place in wanted:
+        if key not in expected.values():
+            free = next(free for free in itertools.count(place) if free not in expected)
+            expected[free] = key
+    assert free_places(wanted) == expected
+
+
+@pytest.mark.parametrize("places", [[1] * 20_000, [*range(1, 10_001), *[1] * 10_000], [2, 1] * 10_000])
+def test_many_pins_for_one_place_take_no_time_that_grows_with_their_square(places: list[int]) -> None:
+    started = time.process_time()
+    placed = free_places(list(enumerate(places)))
+    assert time.process_time() - started < 1, "some 20 ms; with the square of their number, 5 s"
+    assert sorted(placed) == list(range(1, 20_001))
 
 
 letters = st.sampled_from("abcdefghijklmnop")

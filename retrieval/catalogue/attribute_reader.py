@@ -37,12 +37,6 @@ class AttributeReader:
             self._types[name] = _type_of(values[name]) or self._types[name]
         return values
 
-    @staticmethod
-    def objects(lines: str) -> list[dict[str, Any]]:
-        """All attributes, of one JSON object a line."""
-        found: list[dict[str, Any]] = json.loads(f"[{','.join(lines.split(chr(10)))}]")
-        return found
-
     def _read_typed(self, lines: str) -> dict[str, Sequence[Any]] | None:
         import pyarrow as pa
         import pyarrow.json as pj

@@ -106,11 +106,11 @@ def text_values(connection: Connection, field: str, keys: IdArray | None = None)
         yield np.array(owners, dtype=np.int64), contents
 
 
-def attribute_objects(connection: Connection) -> Iterator[list[dict[str, Any]]]:
-    """The attributes of all items, in blocks."""
+def attribute_lines(connection: Connection) -> Iterator[str]:
+    """The attributes of all items, in blocks, one JSON object a line."""
     statement = select(items.c.id, type_coerce(items.c.attributes, Text))
     for _, joined in _joined(connection, statement, items.c.id, 0):
-        yield AttributeReader.objects(joined[0])
+        yield joined[0]
 
 
 def text_fields(connection: Connection) -> list[str]:

@@ -25,10 +25,15 @@ K1 = 1.2  # FTS5's own, as is b = 0.75
 # A word of the title counts so often, a word of another text once: nDCG@10 of words alone on attribute queries on 8,390
 # and 1,754 products is .699 and .939 with 1, .727 and .969 with 4; more gains nothing.
 TITLE_WEIGHT = 4.0
-MAX_TERMS = 64  # rarest of a pasted text's words that are looked for
+# Of a pasted text the first words are counted, up to so many phrases, and the rarest of them are looked for; of words
+# that lower a score just so. Counting one phrase takes 60 us in a small collection: 64,000 took 4 s.
+MAX_PHRASES = 512
+MAX_TERMS = 64
+MAX_ALTERNATIVES = 128  # of one term, the first: one synonym of the rules has at most 50
 COMMON = 0.5  # share of the items: what more of them hold, and more than COMMON_ROWS, is only looked for alone
 COMMON_ROWS = 50_000
-REMEMBERED_ROWS = 4_000_000  # of 12 bytes each: 48 MB
+REMEMBERED_ROWS = 4_000_000  # of 12 bytes each: 48 MB, the entries' own weight among them
+ENTRY_ROWS = 42  # what an entry weighs besides its rows: 500 bytes for a phrase that matches nothing, 220 for a count
 
 _CREATE = text("CREATE VIRTUAL TABLE lexical USING fts5(title, body, tokenize='porter ascii')")
 _INSERT = text("INSERT INTO lexical (rowid, title, body) VALUES (:item, :title, :body)")
@@ -90,17 +95,12 @@ class Postings:
 
 
 def _size(found: Matches | int) -> int:
-    return 1 if isinstance(found, int) else 1 + len(found.keys)
+    return ENTRY_ROWS + (0 if isinstance(found, int) else len(found.keys))
 
 
 def create(connection: Connection) -> None:
     """Make the table; `fill` gives it its rows."""
     connection.execute(_CREATE)
-
-
-def is_own_table(name: str | None) -> bool:
-    """Is it the table, or one of those that FTS5 keeps behind it? They are not in `schema.py`."""
-    return name is not None and (name == "lexical" or name.startswith("lexical_"))
 
 
 def row(item_key: int, title: str, others: Iterable[str]) -> dict[str, int | str]:
@@ -149,27 +149,30 @@ def lexical_matches(
     """Items that have any of the terms, at most `limit` of those whose key is allowed, best first.
 
     A term's score is BM25's (Robertson and Zaragoza 2009, k1 1.2, b 0.75) with the idf that is never below 0,
-    log(1 + (N - n + .5) / (n + .5)), times its weight. Its alternatives count as one word: n counts items that have
+    log(1 + (N - n + .5) / (n + .5)), times its weight. Of very many terms those are looked for that MAX_PHRASES,
+    MAX_TERMS and MAX_ALTERNATIVES leave. A term's alternatives count as one word: n counts items that have
     any of them, and an item has the score of its best one. Words that more than COMMON of the items hold, and more than
     COMMON_ROWS, count only where the query has none that is rarer: they cost the most and say the least.
 
     postings: what to remember between queries; the connection must be in one transaction then.
     """
-    terms = [term for term in terms if term.alternatives]
+    wanted = _first([term for term in terms if term.alternatives and term.weight > 0])
+    unwanted = _first([term for term in terms if term.alternatives and term.weight < 0])
     source = _Source(connection, Postings() if postings is None else postings, queries.revision(connection))
     total = source.total()
-    found = [_term_scores(source, term, total) for term in _worth_looking_for(source, terms, total)]
+    found = [_term_scores(source, term, total) for term in _worth_looking_for(source, wanted, total)]
     if not found:
         return Matches(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-    ceiling = sum(_ceiling(source, term, total) for term in terms if term.weight > 0)
+    ceiling = sum(_ceiling(source, term, total) for term in wanted)
     scores = np.zeros(1 + max(int(keys[-1]) for keys, _ in found), dtype=np.float32)  # by key: sums need no sorting
     for keys, by in found:
         scores[keys] += by
-    for term in terms:
-        if term.weight < 0:
-            keys, by = _term_scores(source, term, total)
-            known = keys < len(scores)
-            scores[keys[known]] += by[known]
+    if len(unwanted) > MAX_TERMS:
+        unwanted = [term for _, term in _rarest(source, unwanted)[:MAX_TERMS]]
+    for term in unwanted:
+        keys, by = _term_scores(source, term, total)
+        known = keys < len(scores)
+        scores[keys[known]] += by[known]
     keys = np.flatnonzero(scores > 0)
     if allowed is not None:
         keys = keys[allowed.permits(keys)]
@@ -229,10 +232,28 @@ class _Source:
 
 def _worth_looking_for(source: _Source, terms: Sequence[Term], total: int) -> list[Term]:
     """Terms that find anything, rarest first; without the most common, unless there are no others."""
-    counted = [(max(map(source.count, term.alternatives)), term) for term in terms if term.weight > 0]
-    found = sorted((pair for pair in counted if pair[0]), key=lambda pair: pair[0])
+    found = _rarest(source, terms)
     rare = [term for count, term in found if count <= max(COMMON * total, COMMON_ROWS)]
     return (rare or [term for _, term in found])[:MAX_TERMS]
+
+
+def _rarest(source: _Source, terms: Sequence[Term]) -> list[tuple[int, Term]]:
+    """Terms that find anything, rarest first, each with how many items its most common alternative finds."""
+    counted = [(max(map(source.count, term.alternatives)), term) for term in terms]
+    return sorted((pair for pair in counted if pair[0]), key=lambda pair: pair[0])
+
+
+def _first(terms: Sequence[Term]) -> list[Term]:
+    """The first terms that have no more than MAX_PHRASES phrases between them, and of each its first alternatives."""
+    kept: list[Term] = []
+    phrases: set[Phrase] = set()
+    for term in terms:
+        alternatives = term.alternatives[:MAX_ALTERNATIVES]
+        phrases.update(alternatives)
+        if len(phrases) > MAX_PHRASES:
+            break
+        kept.append(Term(alternatives, term.weight))
+    return kept
 
 
 def _term_scores(source: _Source, term: Term, total: int) -> tuple[IdArray, FloatArray]:

@@ -32,13 +32,6 @@ class IdMask:
     def __init__(self, allowed: npt.NDArray[np.bool_]) -> None:
         self.allowed = allowed
 
-    @classmethod
-    def all_but(cls, excluded: IdArray, size: int) -> "IdMask":
-        """All ids below `size` except the excluded ones."""
-        allowed = np.ones(size, dtype=np.bool_)
-        allowed[excluded[excluded < size]] = False
-        return cls(allowed)
-
     def __and__(self, other: "IdMask") -> "IdMask":
         """Ids that both allow."""
         size = min(len(self.allowed), len(other.allowed))

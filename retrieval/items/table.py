@@ -18,8 +18,9 @@ from retrieval.catalogue.item_queries import ITEM_ID, TITLE
 from retrieval.catalogue.queries import MODALITIES, Modality
 from retrieval.catalogue.tag_queries import tag_fields
 from retrieval.index.base import IdArray, IdMask
-from retrieval.items.builder import ColumnBuilder, is_value, kind_of, typed
+from retrieval.items.builder import ColumnBuilder, kind_of, typed
 from retrieval.items.columns import BoolArray, Column, Kind, Move, NumberColumn, empty_text
+from retrieval.items.field_types import attribute_types
 
 PHOTOS = "photos"
 OWN_FIELDS: dict[str, Kind] = {ITEM_ID: "text", TITLE: "text", PHOTOS: "number"}  # what every item has
@@ -60,6 +61,7 @@ class ItemTable:
         self.database = database
         self._reader = reader
         self._reading = Lock()
+        self._naming = Lock()  # its own: a misspelt field keeps nobody from reading a column
         self._columns: dict[str, Column | None] = {}
         photos = np.bincount(photo_items[photo_items >= 0], minlength=len(keys))
         self._columns[PHOTOS] = NumberColumn(photos.astype(np.float64))
@@ -117,7 +119,7 @@ class ItemTable:
 
     def column(self, name: str) -> Column | None:
         """The values of a field; None where no item has any. Raises CollectionChanged when they would be newer ones."""
-        if name not in self._columns and self._reader is not None:
+        if name not in self._columns and self._reader is not None and self._may_have(name):
             with self._reading:
                 if name not in self._columns:
                     with self._reader() as connection:
@@ -126,24 +128,28 @@ class ItemTable:
 
     def fields(self) -> dict[str, Kind]:
         """All fields that any item has, with their types, by name. Looks at all attributes the first time."""
-        if self._fields is None:
-            with self._reading:
+        with self._naming:
+            if self._fields is None:
                 if self._reader is None:
                     self._fields = {name: column.kind for name, column in self._columns.items() if column is not None}
                 else:
                     with self._reader() as connection:
                         self._fields = _fields(connection)
-        return dict(self._fields)
+            return dict(self._fields)
 
     def read(self, names: Iterable[str], connection: Connection) -> None:
         """Read the columns of these fields that are not here yet, in one pass; the connection is at this revision."""
-        wanted = [name for name in dict.fromkeys(names) if name not in self._columns]
+        wanted = [name for name in dict.fromkeys(names) if name not in self._columns and self._may_have(name)]
         columns = _attribute_columns(connection, wanted, self.keys)
         for name in wanted:
             if columns[name] is None:
                 columns[name] = _text_column(connection, name, self.keys)
                 self._from_texts.add(name)
         self._columns.update(columns)
+
+    def _may_have(self, name: str) -> bool:
+        """Whether it must be looked for: once all fields are known, one that no item has costs nothing more."""
+        return self._fields is None or name in self._fields
 
     def refreshed(self, connection: Connection, revision: int, reader: Reader | None) -> "ItemTable":
         """This table at the connection's revision. Reads what was written since, not what was here before."""
@@ -245,12 +251,7 @@ def _text_column(connection: Connection, name: str, keys: IdArray, *, only: bool
 
 
 def _fields(connection: Connection) -> dict[str, Kind]:
-    types: dict[str, set[type]] = {}
-    for rows in item_queries.attribute_objects(connection):
-        for row in rows:
-            for name, value in row.items():
-                if is_value(value):
-                    types.setdefault(name, set()).add(type(value))
+    types = attribute_types(item_queries.attribute_lines(connection))
     texts: dict[str, Kind] = dict.fromkeys(item_queries.text_fields(connection), "text")
     tags: dict[str, Kind] = dict.fromkeys(tag_fields(connection), "list")
     return texts | {name: kind_of(found) for name, found in types.items()} | tags | OWN_FIELDS

@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,10 @@ def _phrase(tokens: Sequence[str], sign: float) -> Part:
 def _part(*, weight: float, image: str | None = None, item: str | None = None) -> Part:
     if image is None:
         return Part(item=item, weight=weight)
-    return Part(image=Path(image).expanduser(), weight=weight)
+    path = Path(image)
+    with suppress(RuntimeError):  # there is no such user: then it is a folder's name
+        path = path.expanduser()
+    return Part(image=path, weight=weight)
 
 
 def _weighted(token: str) -> tuple[float, str]:

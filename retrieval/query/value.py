@@ -14,8 +14,21 @@ MAX_WORDS = 2_000  # characters: the longest product description makes sense as 
 MAX_K = 10_000
 MAX_OFFSET = 1_000_000_000
 MAX_PARTS = 32
+MAX_SORTS = 8  # as many as one sort text may have fields
+MAX_FACETS = 32  # each is counted over all matching items
 MAX_VECTOR = 16_384  # numbers: four times the widest joint space of any open_clip model
 MAX_WEIGHT = 1_000.0
+
+_SHARE = (0, 1, "leave it out to do without")
+_RANGES = {
+    "k": (1, MAX_K, "ask for 10 with -k 10"),
+    "offset": (0, MAX_OFFSET, "the first page has 0"),
+    "duplicates": _SHARE,
+    "diversity": _SHARE,
+    "min_confidence": _SHARE,
+    "rerank": (0, MAX_K, "0 is for no reranking"),
+}
+"""Least, most, and the hint to what lies outside."""
 
 By = Literal["image", "text", "hybrid", "lexical"]
 BY: tuple[By, ...] = get_args(By)
@@ -27,7 +40,8 @@ ImageQuery = Path | bytes | Image.Image
 class Part:
     """One thing that the hits should be like, or unlike: exactly one of words, image, item and vector.
 
-    words: 1 to 2,000 characters. image: path or bytes of a photo, or a picture. item: the id of a stored item.
+    words: 1 to 2,000 characters, whichever. image: path or bytes of a photo, or a picture. item: the id of a stored
+    item, which UTF-8 can write.
     vector: an embedding of the collection's own encoder; any length but zero, it is scaled to 1.
     weight: how much it counts beside the others, -1,000 to 1,000; negative for unlike.
     Raises QueryError for anything else.
@@ -50,9 +64,11 @@ class Part:
             _check_words(self.words)
         if self.vector is not None:
             _check_vector(self.vector)
-        if not isfinite(self.weight) or abs(self.weight) > MAX_WEIGHT:
+        if self.item is not None:
+            _check_unicode("the id of an item", self.item)
+        if not abs(self.weight) <= MAX_WEIGHT:
             raise QueryError(
-                f"a weight is {self.weight}; it must be between -{MAX_WEIGHT:,.0f} and {MAX_WEIGHT:,.0f}",
+                f"a weight is {_number(self.weight)}; it must be between -{MAX_WEIGHT:,.0f} and {MAX_WEIGHT:,.0f}",
                 hint="1 is the usual weight, 2 counts twice, -1 is for what hits should not be like",
             )
 
@@ -66,8 +82,8 @@ class Query:
     by: what the query is compared with: `image` the items' photos, `text` their titles and texts, `lexical` the
     words themselves (BM25), `hybrid` all three, fused.
     filter: which items may be hits, in the filter grammar (`retrieval.filters`).
-    sort: fields to order the best hits by instead of the score, the first counts most; "-price" descends.
-    facets: fields to count over all matching items, such as "category" or "price:0,25,50".
+    sort: fields to order the best hits by instead of the score, the first counts most; "-price" descends. At most 8.
+    facets: fields to count over all matching items, such as "category" or "price:0,25,50"; at most 32.
     group: a field of which each value is shown once, with its best item.
     duplicates: cosine from which two photos are one (0.97 is nearly the same picture); only the better hit is shown.
     diversity: 0 for relevance alone to 1 for difference alone (maximal marginal relevance).
@@ -95,26 +111,33 @@ class Query:
             raise QueryError(
                 f"the query has {len(self.parts):,} parts; at most {MAX_PARTS} are taken", hint="leave the least out"
             )
-        if not 1 <= self.k <= MAX_K:
-            raise QueryError(f"k is {self.k:,}; it must be between 1 and {MAX_K:,}", hint="ask for 10 with -k 10")
-        if not 0 <= self.offset <= MAX_OFFSET:
-            raise QueryError(
-                f"offset is {self.offset:,}; it must be between 0 and {MAX_OFFSET:,}", hint="the first page has 0"
-            )
         if self.by not in BY:
-            raise QueryError(f"by is '{self.by}'", hint=f"it is one of {', '.join(BY)}")
+            raise QueryError(f"by is {str(self.by)[:80]!r}", hint=f"it is one of {', '.join(BY)}")
         if self.by == "lexical" and any(part.words is None for part in self.parts):
             raise QueryError(
                 "a search by words alone has a part that is no words", hint="compare pictures with --by image or hybrid"
             )
-        for name in ("duplicates", "diversity", "min_confidence"):
+        self._check_fields()
+        self._check_numbers()
+
+    def _check_fields(self) -> None:
+        for name, texts, most in (("sort", self.sort, MAX_SORTS), ("facets", self.facets, MAX_FACETS)):
+            if len(texts) > most:
+                raise QueryError(
+                    f"{name} has {len(texts):,} texts; at most {most} are taken", hint="leave the least out"
+                )
+            for text in texts:
+                _check_unicode(name, text)
+        _check_unicode("filter", self.filter or "")
+        _check_unicode("group", self.group or "")
+
+    def _check_numbers(self) -> None:
+        for name, (least, most, hint) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and not 0 <= value <= 1:
-                raise QueryError(f"{name} is {value}; it must be between 0 and 1", hint="leave it out to do without")
-        if not 0 <= self.rerank <= MAX_K:
-            raise QueryError(
-                f"rerank is {self.rerank:,}; it must be between 0 and {MAX_K:,}", hint="0 is for no reranking"
-            )
+            if value is not None and not least <= value <= most:
+                raise QueryError(
+                    f"{name} is {_number(value)}; it must be between {least} and {_number(most)}", hint=hint
+                )
 
     @classmethod
     def of(cls, words: str | None = None, *, image: ImageQuery | None = None, **others: Any) -> "Query":
@@ -132,6 +155,19 @@ class Query:
     def words(self) -> tuple[tuple[str, float], ...]:
         """The parts that are words, with their weights."""
         return tuple((part.words, part.weight) for part in self.parts if part.words is not None)
+
+
+def _number(number: float) -> str:
+    """As a message gives it: one of thousands of digits, which JSON may hold, cannot be written."""
+    return f"{number:,}" if isinstance(number, float) or abs(number) < 10**18 else "a number of more than 18 digits"
+
+
+def _check_unicode(name: str, text: str) -> None:
+    """Half of a surrogate pair, which JSON can hold and a database cannot, is refused where fields are looked up."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise QueryError(f"{name} is not valid Unicode", hint="write it in UTF-8") from None
 
 
 def _check_words(words: str) -> None:

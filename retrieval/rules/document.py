@@ -55,8 +55,9 @@ def read(content: bytes) -> Node:
         said = ", ".join(part for part in (error.context, error.problem) if part)
         raise Mistaken(Mistake(min(mark.line, last) + 1, "", f"this is no YAML: {said}")) from None
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise Mistaken(Mistake(line, "", f"character U+{ord(text[error.position]):04X} has no place in YAML")) from None
+        code: int = error.character  # its position is in bytes or in characters, by loader, so it is looked for instead
+        line = text.count("\n", 0, text.find(chr(code))) + 1
+        raise Mistaken(Mistake(line, "", f"character U+{code:04X} has no place in YAML")) from None
 
 
 def _decoded(content: bytes) -> str:

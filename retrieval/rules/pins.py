@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import islice
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -29,11 +29,17 @@ def free_places(wanted: Sequence[tuple[Key, int]]) -> dict[int, Key]:
     Of an item that is pinned twice the first counts.
     """
     taken: dict[int, Key] = {}
+    after: dict[int, int] = {}  # by taken place, one from which the next free place is looked for
     seen = set()
     for key, place in wanted:
         if key not in seen:
             seen.add(key)
-            taken[next(free for free in count(place) if free not in taken)] = key
+            free, passed = place, []
+            while free in taken:
+                passed.append(free)
+                free = after[free]
+            after.update(dict.fromkeys((*passed, free), free + 1))
+            taken[free] = key
     return taken
 
 
