@@ -21,6 +21,7 @@ from retrieval.catalogue.schema import (
     texts,
 )
 from retrieval.catalogue.schema import tombstones as tombstone_table
+from retrieval.items.builder import is_value
 
 Row = dict[str, Any]
 COUNTERS = ("revision", "items", "photos", "texts", "ledger")  # all but the first: the last id given out
@@ -149,6 +150,7 @@ class Changes:
         """Send everything. The caller commits."""
         revision = self._last["revision"]
         self._untag(revision)
+        self._give_way(revision)
         for modality, dead in self._dead.items():
             for chunk in chunks(dead):
                 self._connection.execute(delete(OWNERS[modality]).where(OWNERS[modality].c.id.in_(chunk)))
@@ -189,6 +191,17 @@ class Changes:
             tagged = items.c.id.in_(select(item_tags.c.item).where(item_tags.c.item.in_(chunk)))
             self._connection.execute(update(items).where(tagged).values(revision=revision))
             self._connection.execute(delete(item_tags).where(item_tags.c.item.in_(chunk)))
+
+    def _give_way(self, revision: int) -> None:
+        """Tags in a field that the catalogue has now itself, as an attribute or a text, are removed from all items."""
+        rows = [*self._inserts[items], *self._updates[items]]
+        named = {name for row in rows for name, value in row["attributes"].items() if is_value(value)}
+        for chunk in chunks(sorted(named | {row["field"] for row in self._inserts[texts]})):
+            mine = item_tags.c.field.in_(chunk)  # found by index: a run over items without tags pays nothing
+            tagged = items.c.id.in_(select(item_tags.c.item).where(mine))
+            if self._connection.execute(select(item_tags.c.item).where(mine).limit(1)).scalar() is not None:
+                self._connection.execute(update(items).where(tagged).values(revision=revision))
+                self._connection.execute(delete(item_tags).where(mine))
 
     def _store_photo(self, key: int, photo: PhotoPlan, finished: FinishedItem) -> None:
         if photo.photo_id is not None:

@@ -21,11 +21,14 @@ from retrieval.confidence.labels import PAIRS, Labeller, label_vectors, sharpnes
 from retrieval.confidence.nulls import null_queries_of
 from retrieval.encoders.base import DualEncoder, FloatArray
 from retrieval.errors import QueryError
+from retrieval.filters.expression import RESERVED as KEYWORDS
+from retrieval.items.table import OWN_FIELDS
 
 MIN_CONFIDENCE = 0.5
 TOP = 3
 FIELD = re.compile(r"[a-z][a-z0-9_]{0,63}")
-RESERVED = frozenset({"id", "item_id", "title", "photo", "score", "confidence", "rank", "matched_text"})
+SHOWN = {"id", "photo", "score", "confidence", "rank", "matched_text"}  # what a hit has beside its attributes
+RESERVED = frozenset({*SHOWN, *OWN_FIELDS, *KEYWORDS})
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def tag(
         with _reading(folder) as connection:
             return _tagged(connection, folder, encoder, labels, min_confidence, top, on_rows)
     with open_existing(folder) as writer, writer.engine.begin() as connection:
-        _refuse_attribute(connection, field)
+        _refuse_taken(connection, field)
         found = _tagged(connection, folder, encoder, labels, min_confidence, top, on_rows)
         _forget(connection, field)
         rows = [
@@ -116,7 +119,8 @@ def _check(field: str, min_confidence: float, top: int) -> None:
     if not FIELD.fullmatch(field) or field in RESERVED:
         raise QueryError(
             f"'{field}' cannot be the name of a field",
-            hint="use small letters, digits and _, such as --field tags; id, title, photo and the like are taken",
+            hint="use small letters, digits and _, such as --field tags; what every hit has (id, title, photos) "
+            "and the words of filters (and, is, null) are taken",
         )
     if not 0 <= min_confidence <= 1:
         raise QueryError(f"the least confidence is {min_confidence}", hint="give a number from 0 to 1")
@@ -135,16 +139,17 @@ def _reading(folder: Path) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _refuse_attribute(connection: Connection, field: str) -> None:
-    """The catalogue's own attribute of that name would be hidden."""
-    taken = connection.execute(
-        select(items.c.item_id).where(items.c.attributes[field].as_string().is_not(None)).limit(1)
-    ).scalar()
-    if taken is not None:
-        raise QueryError(
-            f"the catalogue has an attribute '{field}' of its own (item {taken})",
-            hint=f"choose another name, such as --field {field}_seen",
-        )
+def _refuse_taken(connection: Connection, field: str) -> None:
+    """The catalogue's own attribute or text field of that name would be hidden."""
+    named = items.c.attributes[field].as_string().is_not(None)
+    written = select(items.c.item_id).join_from(texts, items).where(texts.c.field == field)
+    for kind, found in (("an attribute", select(items.c.item_id).where(named)), ("a text field", written)):
+        taken = connection.execute(found.limit(1)).scalar()
+        if taken is not None:
+            raise QueryError(
+                f"the catalogue has {kind} '{field}' of its own (item {taken})",
+                hint=f"choose another name, such as --field {field}_seen",
+            )
 
 
 def _tagged(

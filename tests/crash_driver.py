@@ -1,4 +1,4 @@
-"""Runs index runs in processes that can be killed, one for each line of JSON on its standard input.
+"""Runs what writes to a collection in processes that can be killed, one for each line of JSON on its standard input.
 
 python -m tests.crash_driver
 
@@ -20,8 +20,11 @@ from sqlalchemy import Engine, event
 
 import indexer.compaction
 import indexer.durable
+import indexer.pipeline
 from indexer.pipeline import index_sources
+from indexer.rules import apply_rules
 from indexer.sources import open_source
+from indexer.tagging import tag
 from retrieval.encoders.base import FloatArray
 from tests.fakes import ColourEncoder, Pixels
 
@@ -40,8 +43,8 @@ class SlowColourEncoder(ColourEncoder):
         return super().encode_images(pixels)
 
 
-def die_at(number: int) -> None:
-    """Kill this process at the number-th commit, flush or rename."""
+def die_at(number: int, *, writes: bool = False) -> None:
+    """Kill this process at the number-th commit, flush or rename; writes: rows that are written count as well."""
     step = 0
 
     def tick(*_: object) -> None:
@@ -51,6 +54,13 @@ def die_at(number: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     event.listen(Engine, "commit", tick)
+    if writes:
+
+        def ticking_statement(_: object, __: object, statement: str, *___: object) -> None:
+            if statement.split(maxsplit=1)[0] in {"INSERT", "UPDATE", "DELETE"}:
+                tick()
+
+        event.listen(Engine, "before_cursor_execute", ticking_statement)
     flush, replace = indexer.durable._flush, Path.replace
 
     def ticking_flush(path: Path) -> None:
@@ -67,17 +77,40 @@ def die_at(number: int) -> None:
     Path.replace = ticking_replace  # type: ignore[method-assign, assignment]
 
 
+def die_while_calibrating(number: int) -> None:
+    """Kill this process at the number-th write or commit after the calibrations are begun."""
+    recalibrate = indexer.pipeline.recalibrate
+
+    def counted(*given: Any) -> Any:
+        die_at(number, writes=True)
+        return recalibrate(*given)
+
+    indexer.pipeline.recalibrate = counted
+
+
 def work(job: dict[str, Any]) -> None:
-    """One index run. job: sources, collection, exact_rows; pause (s a photo), min_delta and die_at as wanted."""
+    """One task: `index`, `calibrate` (an index run that can die at its end only), `tag` or `rules`.
+
+    job: task, sources, collection, exact_rows; pause (s a photo), min_delta and die_at as wanted; labels, rules.
+    """
     indexer.compaction.MIN_DELTA = job["min_delta"]
-    if job["die_at"]:
-        die_at(job["die_at"])
-    sources = [open_source(Path(source)) for source in job["sources"]]
-    index_sources(Path(job["collection"]), sources, SlowColourEncoder(job["pause"]), exact_rows=job["exact_rows"])
+    folder, task, number = Path(job["collection"]), job["task"], job["die_at"]
+    if task == "calibrate":
+        die_while_calibrating(number)
+    elif number:
+        die_at(number, writes=task != "index")
+    match task:
+        case "tag":
+            tag(folder, ColourEncoder(), job["labels"], field="look", min_confidence=0, top=1, store=True)
+        case "rules":
+            apply_rules(folder, job["rules"].encode(), name="rules.yaml")
+        case _:
+            sources = [open_source(Path(source)) for source in job["sources"]]
+            index_sources(folder, sources, SlowColourEncoder(job["pause"]), exact_rows=job["exact_rows"])
 
 
 def run(job: dict[str, Any]) -> dict[str, Any]:
-    """Fork a run and wait for it; kill it `kill_after` seconds later if that is given. Says if it died, and when."""
+    """Fork a task and wait for it; kill it `kill_after` seconds later if that is given. Says if it died, and when."""
     started = time.monotonic()
     child = os.fork()
     if child == 0:

@@ -1,7 +1,7 @@
 """A collection survives `kill -9` at any moment: readable at once, complete after the next run, search as it should be.
 
 `make crash` runs 25 random kills for each kind of source; the suite runs fewer, and also dies once at every commit,
-flush and rename.
+flush and rename, and at every write of labels, rules and calibrations, which are all there then or as they were.
 """
 
 import csv
@@ -11,23 +11,30 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
 from indexer.summary import Summary
+from indexer.tagging import tag
 from retrieval.catalogue import queries
 from retrieval.catalogue.engine import reading_engine
+from retrieval.catalogue.rule_queries import history
+from retrieval.catalogue.schema import calibrations
 from retrieval.collection import Collection
+from retrieval.confidence.nulls import KINDS
 from retrieval.errors import CollectionNotFound
 from retrieval.index.exact import ExactIndex
+from retrieval.search import Searcher
 from tests.fakes import COLOURS, ColourEncoder
 
 ROUNDS = int(os.environ.get("CATALENS_CRASH_ROUNDS", "4"))
@@ -233,10 +240,22 @@ class Driver:
         self._process = process
 
     def run(
-        self, shop: Shop, *, kill_after: float = 0, die_at: int = 0, pause: float = 0.0, min_delta: int = 1_000
+        self,
+        shop: Shop,
+        task: str = "index",
+        *,
+        kill_after: float = 0,
+        die_at: int = 0,
+        pause: float = 0.0,
+        min_delta: int = 1_000,
+        labels: Sequence[str] = (),
+        rules: str = "",
     ) -> tuple[bool, float]:
         """Whether the run was killed, and how many seconds it ran."""
         job = {
+            "task": task,
+            "labels": list(labels),
+            "rules": rules,
             "sources": [str(source.path) for source in shop.sources],
             "collection": str(shop.collection),
             "exact_rows": shop.exact_rows,
@@ -317,3 +336,100 @@ def test_killed_at_every_commit_flush_and_rename(
     if not update:
         assert encoded[0] == shop.photos()
         assert any(0 < count < shop.photos() for count in encoded), "a run that died halfway is gone on with"
+
+
+def deaths(driver: Driver, shop: Shop, task: str, **given: Any) -> Iterator[bool]:
+    """Runs the task until it dies no more, each time one step later. Yields after each whether it died."""
+    number, died = 0, True
+    while died:
+        number += 1
+        died, _ = driver.run(shop, task, die_at=number, **given)
+        check_readable(shop)
+        yield died
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Shop:
+    shop = Shop.make(tmp_path, "both", 24)
+    shop.index()
+    return shop
+
+
+def stored_tags(shop: Shop) -> dict[str, Any]:
+    """What an opened collection says of the field `look`, by item id; the rows and the column agree."""
+    with Collection.open(shop.collection) as opened:
+        _, table = opened.view_with_items(["look", "item_id"])
+        names, column = table.column("item_id"), table.column("look")
+        assert names is not None
+        values = column.tolist() if column else [None] * len(table)
+        rows = opened.items(table.keys.tolist())
+        assert [row.attributes.get("look") for row in rows.values()] == values
+        return dict(zip(names.tolist(), values, strict=True))
+
+
+def test_labels_are_all_there_or_as_they_were(small: Shop, driver: Driver) -> None:
+    states = []
+    for labels in (["red", "blue"], ["green", "white", "black"]):
+        found = tag(small.collection, ColourEncoder(), labels, min_confidence=0, top=1)
+        none: dict[str, Any] = dict.fromkeys(small.items())
+        states.append(none | {found.names[key][0]: [one.label for one in tags] for key, tags in found.tags.items()})
+    before, after = states
+    assert before != after
+    assert not driver.run(small, "tag", labels=["red", "blue"])[0]
+    assert stored_tags(small) == before
+    seen = [stored_tags(small) for _ in deaths(driver, small, "tag", labels=["green", "white", "black"])]
+    assert len(seen) > 5, "the old labels, the new ones, the items' revision, the counters and the commit"
+    assert seen == [before] * (len(seen) - 1) + [after]
+    assert check_complete(small).embedded == 0
+    assert stored_tags(small) == after
+
+
+def test_rules_are_all_there_or_as_they_were(small: Shop, driver: Driver) -> None:
+    first, second = sorted(small.items())[:2]
+    hides = [f"version: 1\nhides: [{{items: [{json.dumps(name)}]}}]\n" for name in (first, second)]
+
+    def hidden() -> tuple[set[str], int]:
+        """Items that a search does not show, and how many versions of the rules there are."""
+        with Searcher.open(small.collection, ColourEncoder()) as searcher:
+            shown = {hit.item_id for hit in searcher.search("red", k=100).hits}
+        with closing(reading_engine(small.collection).connect()) as connection:
+            return small.items().keys() - shown, len(history(connection))
+
+    assert not driver.run(small, "rules", rules=hides[0])[0]
+    assert hidden() == ({first}, 1)
+    seen = [hidden() for _ in deaths(driver, small, "rules", rules=hides[1])]
+    assert len(seen) > 3, "the version, the counters and the commit"
+    assert seen == [({first}, 1)] * (len(seen) - 1) + [({second}, 2)]
+    assert check_complete(small).embedded == 0
+    assert hidden() == ({second}, 2)
+
+
+@pytest.mark.parametrize("update", [False, True], ids=["first run", "update"])
+def test_calibrations_are_there_after_the_next_run(tmp_path: Path, driver: Driver, update: bool) -> None:
+    every = {(modality, kind) for modality in queries.MODALITIES for kind in KINDS}
+
+    def held(shop: Shop) -> tuple[set[Any], int]:
+        """Directions that have a calibration, and the rows that it was made for."""
+        with Collection.open(shop.collection) as opened:
+            usable = set(opened.view().calibrations)
+        with closing(reading_engine(shop.collection).connect()) as connection:
+            rows = connection.execute(select(calibrations.c.rows).where(calibrations.c.modality == "image")).scalars()
+            return usable, max(rows, default=0)
+
+    died, number = True, 0
+    while died:
+        number += 1
+        shop = Shop.make(tmp_path / f"round {number}", "table", 36)
+        before: tuple[set[Any], int] = (set(), 0)
+        if update:
+            shop.index()
+            before = held(shop)
+            shop.edit(seed=0)
+        died, _ = driver.run(shop, "calibrate", die_at=number)
+        check_readable(shop)
+        complete = (every, shop.photos())
+        assert held(shop) == (before if died else complete)
+        assert before != complete
+        assert shop.index().embedded == 0, "only the calibrations were left to do"
+        assert held(shop) == complete
+    assert number > 5, "the old ones, the null queries, the new ones, the counters and the commit"

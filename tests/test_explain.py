@@ -14,13 +14,18 @@ from hypothesis import strategies as st
 from indexer.rules import apply_rules
 from indexer.sources.base import SourceItem
 from retrieval.encoders.base import unit_rows
-from retrieval.errors import FilterError, QueryError
+from retrieval.errors import CollectionChanged, FilterError, QueryError
+from retrieval.explain.clauses import places_of, value_at
+from retrieval.explain.decision import decided
+from retrieval.explain.inquiry import Inquiry
 from retrieval.explain.outcome import Outcome
 from retrieval.explain.ranks import BestRows, best_rows, place
 from retrieval.explain.why import Explanation, explain
 from retrieval.index.base import NO_ID
-from retrieval.items.columns import BoolArray
+from retrieval.items import ItemTable
+from retrieval.items.columns import BoolArray, ListColumn, NumberColumn, TextColumn
 from retrieval.query import Part, Query
+from retrieval.records import Hit
 from retrieval.search import Searcher
 from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import NoiseEncoder, fill, paint, slow_search, stored, worded
@@ -305,6 +310,55 @@ pins: [{query: red, items: [sku-white]}]
         assert any(rule.startswith("boosts[0] +") for rule in why(ruled, "sku-blue").rules)
 
 
+class TestMeanwhile:
+    """The collection is written to while an item is looked at."""
+
+    @pytest.fixture
+    def twenty(self, tmp_path: Path) -> Iterator[Searcher]:
+        fill(tmp_path / "c", self.items(20), NoiseEncoder())
+        with Searcher.open(tmp_path / "c", NoiseEncoder()) as opened:
+            yield opened
+
+    def items(self, count: int) -> list[SourceItem]:
+        return [SourceItem(f"i{n}", f"title {n}", (), attributes={"brand": "same"}) for n in range(count)]
+
+    @pytest.mark.parametrize("others", [{}, {"group": "brand"}, {"duplicates": 0.1}], ids=["plain", "group", "alike"])
+    @pytest.mark.parametrize("count", [21, 18], ids=["added", "deleted"])
+    def test_what_was_found_later_is_not_looked_up_in_what_was_read_before(
+        self, twenty: Searcher, others: dict[str, Any], count: int
+    ) -> None:
+        inquiry = Inquiry(twenty, Query.of("title 20", by="text", k=30, **others), "i3")
+        assert len(inquiry.table) == 20
+        fill(twenty.collection.folder, self.items(count), NoiseEncoder())
+        with pytest.raises(CollectionChanged, match="i3"):
+            decided(inquiry)
+
+    def test_the_words_are_of_the_same_revision(self, twenty: Searcher) -> None:
+        inquiry = Inquiry(twenty, Query.of("title", by="lexical"), "i3")
+        fill(twenty.collection.folder, self.items(21), NoiseEncoder())
+        with pytest.raises(CollectionChanged):
+            _ = inquiry.places
+
+    def test_hits_that_the_table_does_not_have(self, twenty: Searcher) -> None:
+        inquiry = Inquiry(twenty, Query.of("title", by="text"), "i3")
+        with pytest.raises(CollectionChanged):
+            inquiry.positions([Hit(rank=1, item_id="i20", score=1.0, title="", photo=None)])
+        assert inquiry.positions([]) == []
+
+    def test_an_explanation_begins_anew(self, twenty: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+        written = []
+
+        def late(inquiry: Inquiry) -> Outcome:
+            if not written:
+                written.append(fill(twenty.collection.folder, self.items(21), NoiseEncoder()))
+            return decided(inquiry)
+
+        monkeypatch.setattr("retrieval.explain.why.decided", late)
+        found = why(twenty, "i3", "title 20", by="text", group="brand")
+        assert found.items == 21
+        assert found.outcome.facts == {"behind": "i20", "behind_rank": 1, "group": "same"}
+
+
 class TestBadInput:
     def test_an_unknown_item_and_ids_like_it(self, searcher: Searcher) -> None:
         with pytest.raises(QueryError, match="no item 'sku-rad'") as raised:
@@ -331,3 +385,47 @@ def test_as_json(searcher: Searcher) -> None:
     assert found["outcome"]["step"] == "filter"
     assert found["legs"]["image"]["of"] == 10
     assert found["filter"] == [{"clause": "price < 50", "passed": False, "values": {"price": 50}}]
+
+
+class TestValues:
+    def rows(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "item_id": f"i{n}",
+                "price": n / 2,
+                "brand": "odd" if n % 2 else "even",
+                "new": n > 3,
+                "tags": ["a", f"t{n}"],
+            }
+            for n in range(6)
+        ] + [{"item_id": "bare"}]
+
+    def test_one_value_is_that_of_the_whole_column(self) -> None:
+        rows = self.rows()
+        table = ItemTable.of_rows(rows)
+        for name in ("item_id", "price", "brand", "new", "tags", "unknown"):
+            found = [value_at(table, name, position) for position in range(len(table))]
+            assert found == [row.get(name) for row in rows]
+        assert [type(value_at(table, "price", position)) for position in (2, 3)] == [int, float]
+
+    def test_no_column_becomes_a_list_and_no_key_is_asked_for_alone(
+        self, searcher: Searcher, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inquiry = Inquiry(
+            searcher, Query.of("red", group="brand", filter='tags = "a" or price < 900'), "sku-nearly-red"
+        )
+
+        def never(*_: object) -> Any:
+            raise AssertionError
+
+        for kind in (NumberColumn, TextColumn, ListColumn):
+            monkeypatch.setattr(kind, "tolist", never)
+        monkeypatch.setattr(searcher.collection, "item_key", never)
+        assert decided(inquiry).step == "group"
+        assert dict(inquiry.clauses[0].values) == {"tags": None, "price": 7}
+
+    def test_places_by_id(self) -> None:
+        table = ItemTable.of_rows(self.rows())
+        assert places_of(table, ["i4", "none", "bare", "i4", "i0"]).tolist() == [4, NO_ID, 6, 4, 0]
+        assert places_of(table, []).tolist() == []
+        assert places_of(ItemTable.of_rows([]), ["i4"]).tolist() == [NO_ID]

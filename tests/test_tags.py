@@ -1,6 +1,7 @@
 """Labels for items: which fits, whether any does, and what becomes of those that are kept."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,10 @@ class TestTag:
             {"field": "Tags"},
             {"field": ""},
             {"field": "title"},
+            {"field": "photos"},
+            {"field": "item_id"},
+            {"field": "and"},
+            {"field": "null"},
             {"field": "a b"},
             {"field": "x" * 65},
             {"min_confidence": 1.1},
@@ -284,6 +289,34 @@ class TestStored:
         with pytest.raises(QueryError, match="price"):
             shop.tag(field="price", store=True)
         assert shop.stored() == []
+
+    def test_the_catalogues_own_texts_are_not_hidden(self, shop: Shop) -> None:
+        shop.items[0] = replace(shop.items[0], texts={"description": "a polo"})
+        shop.fill()
+        with pytest.raises(QueryError, match="text field 'description'") as raised:
+            shop.tag(field="description", store=True)
+        assert "description_seen" in raised.value.hint
+        assert shop.stored() == []
+
+    @pytest.mark.parametrize("given", [{"attributes": {"look": "fine"}}, {"texts": {"look": "fine"}}], ids=str)
+    def test_a_catalogue_that_gets_a_field_of_that_name_wins(self, shop: Shop, given: dict[str, Any]) -> None:
+        for field in ("look", "other"):
+            shop.tag(field=field, min_confidence=0.05, top=1, store=True)
+        with Searcher.open(shop.folder, shop.encoder) as searcher:
+            assert len(searcher.search("red", filter='look = "red"').hits) == 1
+            shop.items[-1] = replace(shop.items[-1], **given)  # one item's row is enough
+            shop.fill()
+            assert searcher.search("red", filter='look = "red"').hits == ()
+            assert [hit.item_id for hit in searcher.search("red", filter='look = "fine"').hits] == ["grey"]
+        assert {field for field, _ in shop.stored()} == {"other"}
+        assert shop.attributes()["red"].keys() & {"look", "other"} == {"other"}
+
+    @pytest.mark.parametrize("nothing", [None, "", [], float("nan")], ids=str)
+    def test_a_column_without_a_value_takes_no_name(self, shop: Shop, nothing: Any) -> None:
+        shop.tag(field="look", min_confidence=0.05, top=1, store=True)
+        shop.items[0] = replace(shop.items[0], attributes={"price": 6, "look": nothing})
+        shop.fill()
+        assert {field for field, _ in shop.stored()} == {"look"}
 
     def test_only_one_writes(self, shop: Shop) -> None:
         with writer_lock(shop.folder), pytest.raises(CollectionLocked):

@@ -81,8 +81,8 @@ def _grouped(inquiry: Inquiry) -> Outcome | None:
     mine = inquiry.group_of(inquiry.position)
     if mine is None:
         return None
-    for hit in inquiry.hits:
-        if inquiry.group_of(inquiry.position_of(hit.item_id)) == mine:
+    for hit, position in zip(inquiry.hits, inquiry.positions(inquiry.hits), strict=True):
+        if inquiry.group_of(position) == mine:
             said = f"hit {hit.rank:,} ({hit.item_id}) is shown for its group: {inquiry.query.group} is {mine}"
             return Outcome("group", said, {"behind": hit.item_id, "behind_rank": hit.rank, "group": mine})
     return None

@@ -10,9 +10,9 @@ import numpy as np
 from retrieval.catalogue.queries import Modality
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import CollectionChanged
-from retrieval.explain.clauses import Clause, clauses, value_at
+from retrieval.explain.clauses import Clause, clauses, places_of, value_at
 from retrieval.explain.ranks import BestRows, Place, best_rows, place
-from retrieval.index.base import NO_ID
+from retrieval.index.base import NO_ID, IdArray
 from retrieval.items.columns import BoolArray
 from retrieval.query import MAX_K, Query
 from retrieval.records import Hit
@@ -28,8 +28,8 @@ DEEP = 1_000  # hits looked through for an item that is behind the last one: wha
 class Inquiry:
     """One item, one query, one revision.
 
-    Raises QueryError for an unknown item, FilterError for a filter that does not fit, CollectionChanged when the
-    collection is written to meanwhile.
+    Raises QueryError for an unknown item, FilterError for a filter that does not fit; here and later CollectionChanged
+    when the collection is written to meanwhile.
     """
 
     def __init__(self, searcher: Searcher, query: Query, item_id: str) -> None:
@@ -78,7 +78,9 @@ class Inquiry:
         at = np.flatnonzero(found.keys == self.key)
         if not len(at):
             return None
-        may = self.matching[positions_of(self.table, found.keys)]
+        positions = positions_of(self.table, found.keys)
+        self._same_revision(self.collection.view().revision, positions)
+        may = self.matching[positions]
         mine = int(at[0])
         return Place(
             leg="lexical",
@@ -105,7 +107,18 @@ class Inquiry:
         return self._answer(k=min(max(DEEP, self.end), MAX_K)).hits
 
     def _answer(self, **others: Any) -> Answer:
-        return self.searcher.answer(replace(self.query, offset=0, facets=(), **others))
+        answer = self.searcher.answer(replace(self.query, offset=0, facets=(), **others))
+        self._same_revision(answer.revision)
+        return answer
+
+    def _same_revision(self, revision: int, positions: IdArray | None = None) -> None:
+        """Was that found in what this is about? positions: of items that were found, NO_ID for an unknown one."""
+        known = positions is None or bool((positions != NO_ID).all())
+        if revision != self.view.revision or not known or not self.collection.is_of(self.view):
+            raise CollectionChanged(
+                f"{self.collection.folder} was changed while the item '{self.item_id}' was looked at",
+                hint="explain again",
+            )
 
     def without(self, **others: Any) -> Hit | None:
         """The item as a hit of the query with these fields changed."""
@@ -154,7 +167,7 @@ class Inquiry:
 
     def likeness(self, hits: Sequence[Hit]) -> FloatArray:
         """Cosines float32 [hits] of what this item looks like with what they look like, 0 where there is nothing."""
-        positions = [self.position, *(self.position_of(hit.item_id) for hit in hits)]
+        positions = [self.position, *self.positions(hits)]
         for modality, rows in self.rows.items():
             owners = rows.owners[positions]
             if owners[0] == NO_ID:
@@ -172,6 +185,8 @@ class Inquiry:
         """The value by which an item is grouped, None for none."""
         return value_at(self.table, self.query.group, position) if self.query.group else None
 
-    def position_of(self, item_id: str) -> int:
-        """Of another item."""
-        return int(np.searchsorted(self.table.keys, self.collection.item_key(item_id)))
+    def positions(self, hits: Sequence[Hit]) -> list[int]:
+        """Where the items of hits stand in the table, all of which are looked up together."""
+        found = places_of(self.table, [hit.item_id for hit in hits])
+        self._same_revision(self.view.revision, found)
+        return [int(position) for position in found]
