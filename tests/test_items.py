@@ -19,7 +19,7 @@ from indexer.forget import forget
 from indexer.pipeline import index_sources
 from indexer.sources.base import SourceItem
 from indexer.writer import open_writer
-from retrieval.catalogue import item_queries, versions
+from retrieval.catalogue import attribute_reader, item_queries, versions
 from retrieval.catalogue.engine import DATABASE, reading_engine, writing_engine
 from retrieval.catalogue.queries import MODALITIES
 from retrieval.catalogue.schema import item_tags, items, photos, tombstones
@@ -169,6 +169,27 @@ class TestLoading:
             finally:
                 may_end.set()
             assert fields.result(timeout=20)["price"] == "number"
+
+    def test_a_name_that_stands_nowhere_is_not_parsed_for(
+        self, table: ItemTable, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(attribute_reader, "parsed", None)
+        assert table.column("prise") is None
+        with pytest.raises(TypeError):
+            table.column("price")
+
+    @pytest.mark.parametrize("name", ["Łódź", 'a "b"', "a\\b", "a\nb", "\0", "\ud800", "🙂", "", "é\u2028"])
+    @pytest.mark.parametrize("block", [1, 2, 5000])
+    def test_names_of_any_characters(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, block: int
+    ) -> None:
+        fill(tmp_path, [product("a", **{name: 1}), product("b", price=2), product("c", **{name: 3}, price=name)])
+        monkeypatch.setattr(item_queries, "BLOCK", block)
+        with Collection.open(tmp_path) as collection:
+            _, table = collection.view_with_items([name, "price", "nowhere"])
+            assert values(table, name) == [1.0, None, 3.0]
+            assert table.column("nowhere") is None
+            assert table.fields()[name] == "number"
 
     def test_owners_and_masks(self, table: ItemTable) -> None:
         assert table.items_of("image", np.array([1, 2, 3, -1, 999])).tolist() == [0, 0, -1, -1, -1]

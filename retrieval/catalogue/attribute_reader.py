@@ -24,20 +24,28 @@ class AttributeReader:
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
+        # As the catalogue writes keys. Where that is nowhere nothing is parsed, which spares most of a misspelt name.
+        self._written = {name: json.dumps(name) for name in names}
         self._types: dict[str, pa.DataType | None] = dict.fromkeys(names)
 
     def read(self, lines: str) -> dict[str, Sequence[Any]]:
         """Values by attribute, of one JSON object a line: lists, or pyarrow arrays with null where there is none."""
-        if all(self._types.values()):
-            found = self._read_typed(lines)
+        there = [name for name in self._names if self._written[name] in lines]
+        missing = [name for name in self._names if name not in there]
+        absent: dict[str, Sequence[Any]] = dict.fromkeys(missing, [None] * (lines.count("\n") + 1)) if missing else {}
+        return {**absent, **self._read(lines, there)} if there else absent
+
+    def _read(self, lines: str, names: Sequence[str]) -> dict[str, Sequence[Any]]:
+        if all(self._types[name] for name in names):
+            found = self._read_typed(lines, names)
             if found is not None:
                 return found
-        values = parsed(lines.split("\n"), self._names)
-        for name in self._names:
+        values = parsed(lines.split("\n"), names)
+        for name in names:
             self._types[name] = _type_of(values[name]) or self._types[name]
         return values
 
-    def _read_typed(self, lines: str) -> dict[str, Sequence[Any]] | None:
+    def _read_typed(self, lines: str, names: Sequence[str]) -> dict[str, Sequence[Any]] | None:
         import pyarrow as pa
         import pyarrow.json as pj
 
@@ -47,12 +55,13 @@ class AttributeReader:
                 io.BytesIO(content),
                 read_options=pj.ReadOptions(use_threads=False, block_size=len(content) + 1),
                 parse_options=pj.ParseOptions(
-                    explicit_schema=pa.schema(list(self._types.items())), unexpected_field_behavior="ignore"
+                    explicit_schema=pa.schema([(name, self._types[name]) for name in names]),
+                    unexpected_field_behavior="ignore",
                 ),
             )
-        except pa.ArrowInvalid:
+        except (pa.ArrowInvalid, UnicodeEncodeError):  # the latter: half of a surrogate pair in a name
             return None
-        return {name: table[name].combine_chunks() for name in self._names}
+        return {name: table[name].combine_chunks() for name in names}
 
 
 def _type_of(values: Sequence[Any]) -> "pa.DataType | None":
