@@ -45,8 +45,10 @@ def outcome(answer: "Answer") -> str:
     return f"{len(answer.hits)} of {answer.matched:,} items, {exact}{plan}, {answer.took_ms:,.0f} ms"
 
 
-def messages(answer: "Answer", query: "Query") -> Iterator[str]:
-    """What a person should be told about an answer."""
+def messages(answer: "Answer", query: "Query", *, with_facets: bool) -> Iterator[str]:
+    """What a person should be told about an answer. with_facets: whether the facets were shown."""
+    if answer.facets and not with_facets:
+        yield "Facets are shown on a terminal, and with --json."
     if answer.nothing_fits:
         yield "Nothing fits: the best hit is no better than what words without meaning find here."
     yield from (f"Note: {note}" for note in answer.notes)
@@ -82,5 +84,5 @@ def facet_table(facet: "Facet") -> Table:
 
 def _range_text(low: float | None, high: float | None) -> str:
     if low is None:
-        return "all" if high is None else f"under {high:,.10g}"
-    return f"{low:,.10g} or more" if high is None else f"{low:,.10g} to under {high:,.10g}"
+        return "all" if high is None else f"under {high:.10g}"
+    return f"{low:.10g} or more" if high is None else f"{low:.10g} to under {high:.10g}"

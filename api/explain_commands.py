@@ -60,6 +60,8 @@ def _drawn(searcher: "Searcher", query: "Query", photo: str | None, heatmap: Pat
     from retrieval.images import decode_file
     from retrieval.query.json_form import shown
 
+    if heatmap.suffix.lower() != ".png":  # before anything of the user's is written over
+        raise StorageError(f"{heatmap} is no name for a picture", hint="name a file that ends in .png")
     if photo is None:
         raise ImageError("no heat map: the item has no photo", hint="explain without --heatmap")
     try:

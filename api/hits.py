@@ -45,6 +45,9 @@ def hits_table(hits: Sequence[Hit]) -> Table:
     with_price = any(hit.attributes.get("price") is not None for hit in hits)
     if with_price:
         table.add_column("price", justify="right", no_wrap=True)
+    with_rules = any(hit.rules for hit in hits)
+    if with_rules:
+        table.add_column("rules", overflow="fold", style="dim")
     for hit in hits:
         price = one_line(format_price(hit.attributes.get("price")))
         # As Text, because a plain string would have its [brackets] read as markup. The title alone is cut: a column
@@ -56,7 +59,8 @@ def hits_table(hits: Sequence[Hit]) -> Table:
             Text(one_line(hit.item_id)),
             title,
         ]
-        table.add_row(*row, *([Text(price)] if with_price else []))
+        rules = Text(", ".join(hit.rules))
+        table.add_row(*row, *([Text(price)] if with_price else []), *([rules] if with_rules else []))
     return table
 
 

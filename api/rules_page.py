@@ -36,7 +36,7 @@ def write_page(path: Path, name: str, found: Preview) -> None:
     Raises StorageError when the disk refuses.
     """
     pictures = _Pictures()
-    silent = f"Never fire here: {', '.join(found.silent)}." if found.silent else "Every rule fires."
+    silent = f"Change none of these answers: {', '.join(found.silent)}." if found.silent else "Every rule changes one."
     body = (
         f"<h1>What {escape(name)} changes</h1>\n"
         f'<p class="about">{len(found.changed):,} of {len(found.queries):,} queries change among their first '

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from api.formats import one_line
 from api.output import out, print_json
-from retrieval.errors import QueryError
+from retrieval.errors import QueryError, StorageError
 
 if TYPE_CHECKING:
     from retrieval.query.value import By
@@ -40,6 +40,8 @@ def preview(
     from retrieval.rules.ruleset import RuleSet
     from retrieval.search import Searcher
 
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):  # before anything is written over
+        raise StorageError(f"{html} is no name for a page", hint="name a file that ends in .html")
     new = RuleSet(parse_file(file))  # first, so that a file that cannot be read is said so before a model is loaded
     asked = read_queries(queries)
     with Searcher.open(collection, runtime=runtime) as searcher:
@@ -86,7 +88,7 @@ def read_queries(path: Path) -> list[str]:
 
 
 def print_summary(found: "Preview", lines: Mapping[str, int]) -> None:
-    """`3 of 20 queries change`, and which rules never fire."""
+    """`3 of 20 queries change`, and which rules change none."""
     changed, asked = len(found.changed), len(found.queries)
     verb = "change" if changed != 1 else "changes"
     out.print(
@@ -95,7 +97,7 @@ def print_summary(found: "Preview", lines: Mapping[str, int]) -> None:
     )
     if found.silent:
         named = ", ".join(f"{path} (line {lines[path]})" for path in found.silent)
-        out.print(f"Never fire here: {named}", markup=False, soft_wrap=True)
+        out.print(f"Change none of these answers: {named}", markup=False, soft_wrap=True)
     for note in dict.fromkeys(note for one in found.queries for note in one.notes):
         out.print(note, markup=False, soft_wrap=True)
 

@@ -30,5 +30,5 @@ def search(query: "Query", collection: Path, *, runtime: str | None = None, as_j
         err.print(outcome(answer), style="dim", markup=False)
     else:
         sys.stdout.writelines(tab_separated(hit) + "\n" for hit in answer.hits)
-    for message in messages(answer, query):
+    for message in messages(answer, query, with_facets=as_json or out.is_terminal):
         err.print(message, markup=False, soft_wrap=True)

@@ -345,7 +345,7 @@ class TestMeanwhile:
             inquiry.positions([Hit(rank=1, item_id="i20", score=1.0, title="", photo=None)])
         assert inquiry.positions([]) == []
 
-    def test_an_explanation_begins_anew(self, twenty: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_explanation_is_of_one_revision(self, twenty: Searcher, monkeypatch: pytest.MonkeyPatch) -> None:
         written = []
 
         def late(inquiry: Inquiry) -> Outcome:
@@ -355,8 +355,9 @@ class TestMeanwhile:
 
         monkeypatch.setattr("retrieval.explain.why.decided", late)
         found = why(twenty, "i3", "title 20", by="text", group="brand")
-        assert found.items == 21
-        assert found.outcome.facts == {"behind": "i20", "behind_rank": 1, "group": "same"}
+        assert found.items == 20
+        assert found.outcome.facts["behind"] != "i20"
+        assert why(twenty, "i3", "title 20", by="text", group="brand").outcome.facts["behind"] == "i20"
 
 
 class TestBadInput:

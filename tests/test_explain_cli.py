@@ -146,3 +146,16 @@ def test_no_collection(run: Run, shop: Path) -> None:
     shutil.rmtree(shop / "collection")
     code, _, err = run("explain", "red", "--id", "sku-red")
     assert code == 1 and "collection" in err
+
+
+def test_a_map_is_not_written_over_a_file_of_another_kind(run: Run, shop: Path) -> None:
+    (shop / "products.csv").write_text("sku\n1\n")
+    code, _, err = run("explain", "red", "--id", "sku-red", "--heatmap", "products.csv")
+    assert (code, (shop / "products.csv").read_text()) == (1, "sku\n1\n")
+    assert "products.csv is no name for a picture" in err
+
+
+def test_a_sorted_answer_is_explained_by_its_order(run: Run, shop: Path) -> None:
+    _, out, _ = run("explain", "red", "--id", "sku-thing", "--sort=price", "-k", "2")
+    assert "the hits stand in the order of price" in " ".join(out.split())
+    assert "too little" not in out

@@ -142,6 +142,7 @@ class TestFacets:
             (range(-50, 51), 5, (-30, -10, 10, 30)),
             ([0.1, 0.2, 0.3, 0.4], 2, (0.3,)),
             (range(3), 5, (1, 2)),
+            ([2010, 2011, 2012, 2013, 2014, 2015, 2016, 2017, 2018], 3, (2013, 2016)),
             ([math.inf, 1, 2, 3], 2, (2,)),
             ([math.inf], 2, ()),
             ([-1.7e308, 1.7e308, 1, 2], 2, (2,)),
@@ -157,7 +158,8 @@ class TestFacets:
         edges = nice_edges(np.array(numbers), ranges)
         assert list(edges) == sorted(set(edges))
         assert len(edges) < ranges
-        assert all(edge == float(f"{edge:.3g}") for edge in edges)
+        whole = all(number == round(number) for number in numbers)
+        assert all(edge == float(f"{edge:.3g}") or (whole and edge in numbers) for edge in edges)
         assert all(min(numbers) < edge <= max(numbers) for edge in edges)
 
     def test_skewed_prices_are_parted_about_evenly(self) -> None:

@@ -20,7 +20,7 @@ from retrieval.query.composition import composed
 from retrieval.query.json_form import from_json, shown, to_json
 from retrieval.query.text_form import OPTIONS, PARTS, parse, parts_of, text
 
-weights = st.floats(-1000, 1000, allow_nan=False)
+weights = st.floats(-1000, 1000, allow_nan=False).map(lambda weight: weight + 0.0)  # -0.0 is 0
 words = st.text(min_size=1, max_size=30).filter(str.strip)
 parts = st.one_of(
     st.builds(Part, words=words, weight=weights),

@@ -1,5 +1,6 @@
 """The query layer as a whole on real collections, against an oracle that looks at every item in plain Python."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from retrieval.rules.ruleset import RuleSet
 from retrieval.rules.schema import parse as parse_yaml
 from retrieval.search import Answer, Searcher
 from retrieval.stages import asked as asked_module
+from tests.command_line import Run, runner
 from tests.fakes import COLOURS, ColourEncoder, colour_of
 from tests.listed import fill, paint
 
@@ -528,3 +530,37 @@ class TestBadQueries:
     def test_the_filter_is_canonical_in_what_was_asked(self, shop: Shop) -> None:
         answer = shop.searcher.search("red", filter="price<50")
         assert parse_filter(answer.query["filter"]) == parse_filter("price < 50")
+
+
+class TestOnTheCommandLine:
+    @pytest.fixture
+    def run(self, shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+        monkeypatch.setattr("retrieval.search.load_encoder", lambda *_, **__: ColourEncoder())
+        monkeypatch.setenv("CATALENS_COLLECTION", str(shop.searcher.collection.folder))
+        return runner(monkeypatch, capsys)
+
+    def test_facets_that_a_pipe_does_not_show_are_named(self, run: Run) -> None:
+        assert "Facets are shown on a terminal, and with --json." in run("search", "red", "--facet", "brand")[2]
+        code, out, err = run("search", "red", "--facet", "brand", "--json")
+        assert (code, err) == (0, "")
+        assert json.loads(out)["facets"][0]["field"] == "brand"
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [
+            (["--filter", ""], "the filter"),
+            (["--group", ""], "no item has a field"),
+            (["--filter", "price > 1000"], "No item that may be shown passes the filter."),
+            (["--offset", "5000"], "No hits from place 5,001 on."),
+            (["--by", "lexical", "--filter", "price < 50", "zzzz"], "has any of these words"),
+        ],
+    )
+    def test_nothing_is_said_to_be_why(self, run: Run, arguments: list[str], said: str) -> None:
+        words = [] if arguments[-1] == "zzzz" else ["red"]
+        assert said in run("search", *words, *arguments)[2]
+
+    def test_nothing_fits_is_said(self, tmp_path: Path, run: Run) -> None:
+        fill(tmp_path / "c", stored(tmp_path, [Item("a", "blue", ("blue",), 1, None, ())]), ColourEncoder())
+        code, out, err = run("search", "yellow", "--collection", str(tmp_path / "c"))
+        assert (code, len(out.splitlines())) == (0, 1)
+        assert "Nothing fits" in err

@@ -186,7 +186,7 @@ class TestPreview:
         assert code == 0
         lines = out.splitlines()
         assert lines[0] == "2 of 3 queries change (first 3 hits)."
-        assert lines[1] == "Never fire here: hides[0] (line 7)"
+        assert lines[1] == "Change none of these answers: hides[0] (line 7)"
         assert lines[3] == "red"
         assert lines[4].split() == ["1", "new", "sku-blue", "A", "blue", "thing", "pins[0]"]
         assert "boosts[0] +0.5" in out
@@ -244,7 +244,7 @@ class TestPreview:
         assert "&lt;q&gt;" in text
         assert "no photo" in text
         assert "Nothing is left." in text
-        assert "Every rule fires." in text
+        assert "Every rule changes one." in text
 
     @pytest.mark.parametrize(
         ("content", "said"),
@@ -290,3 +290,12 @@ def test_an_open_searcher_follows_the_rules(run: Run, file: Path, collection: Pa
         run("rules", "apply", file)
         assert found("red")[0] == "sku-red"
         assert "sku-black" in found("black")
+
+
+def test_a_page_is_not_written_over_a_file_of_another_kind(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text("version: 1\n")
+    (tmp_path / "asked.txt").write_text("red\n")
+    files = [str(tmp_path / name) for name in ("rules.yaml", "asked.txt")]
+    code, _, err = run("rules", "preview", files[0], "--queries", files[1], "--html", files[1])
+    assert (code, (tmp_path / "asked.txt").read_text()) == (1, "red\n")
+    assert "is no name for a page" in err

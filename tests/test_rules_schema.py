@@ -228,3 +228,15 @@ def test_the_example_in_the_readme() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     found = rules(readme.split("```yaml\n")[1].split("```")[0])
     assert found.lines.keys() == {"synonyms[0]", "synonyms[1]", "boosts[0]", "boosts[1]", "pins[0]", "hides[0]"}
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version: 1\nboosts:\n\t- {add: 1}\n", "indent with blanks, not with tabs"),
+        (b'version: 1\nboosts: [{when: type in ("Chair", "Stool"), add: 1}]\n', "into single quotes"),
+    ],
+)
+def test_yaml_that_is_none_says_what_to_do(content: bytes, said: str) -> None:
+    with pytest.raises(RulesError, match=said):
+        parse(content, "rules.yaml")

@@ -128,7 +128,10 @@ def _cut(inquiry: Inquiry) -> Outcome:
     if last is None:
         return Outcome("below_cut", f"{named}, and nothing is a hit", facts)
     facts |= {"last_rank": last.rank, "last_score": _rounded(last.score)}
-    said = f"{named}; {_behind(last, score)}"
+    behind = _behind(last, score)
+    if inquiry.query.sort:
+        behind = f"the hits stand in the order of {', '.join(inquiry.query.sort)}, and {last.item_id} is the last"
+    said = f"{named}; {behind}"
     return Outcome("below_cut", said, facts)
 
 

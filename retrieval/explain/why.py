@@ -70,7 +70,8 @@ def explain(searcher: Searcher, query: Query, item_id: str) -> Explanation:
     """
     for attempt in range(TRIES):
         try:
-            return _explained(Inquiry(searcher, query, item_id))
+            with searcher.collection.snapshot():  # all searches that it makes are of one revision
+                return _explained(Inquiry(searcher, query, item_id))
         except CollectionChanged:
             if attempt == TRIES - 1:
                 raise

@@ -166,9 +166,12 @@ def nice_edges(numbers: npt.NDArray[np.float64], ranges: int) -> tuple[float, ..
         return ()
     wanted = np.quantile(sample, np.arange(1, ranges) / ranges, method="higher")
     whole = bool((sample == np.round(sample)).all())
-    rounded = {_nice(float(edge), whole=whole) for edge in wanted}
     low, high = float(sample.min()), float(sample.max())
-    return tuple(sorted(edge for edge in rounded if low < edge <= high))
+    rounded = {_nice(float(edge), whole=whole) for edge in wanted}
+    useful = sorted(edge for edge in rounded if low < edge <= high)
+    if whole and len(useful) < ranges // 2:  # years: all of them round to one number
+        useful = max(useful, sorted({float(edge) for edge in wanted if edge > low}), key=len)
+    return tuple(useful)
 
 
 def _nice(number: float, *, whole: bool) -> float:

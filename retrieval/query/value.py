@@ -105,7 +105,7 @@ class Query:
     rerank: int = 0
 
     def __post_init__(self) -> None:
-        if not self.parts and not self.filter and not self.sort:
+        if not self.parts and self.filter is None and not self.sort:
             raise QueryError("nothing to search for", hint='give words, such as "red shoes", or a picture, or both')
         if len(self.parts) > MAX_PARTS:
             raise QueryError(

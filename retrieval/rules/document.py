@@ -53,7 +53,12 @@ def read(content: bytes) -> Node:
         mark: Any = error.problem_mark or error.context_mark
         last = text.count("\n", 0, len(text.rstrip()))
         said = ", ".join(part for part in (error.context, error.problem) if part)
-        raise Mistaken(Mistake(min(mark.line, last) + 1, "", f"this is no YAML: {said}")) from None
+        hint = ""
+        if "\t" in text:
+            hint = "; indent with blanks, not with tabs"
+        elif "flow" in said:
+            hint = "; put a filter with commas or quotes into single quotes"
+        raise Mistaken(Mistake(min(mark.line, last) + 1, "", f"this is no YAML: {said}{hint}")) from None
     except yaml.reader.ReaderError as error:
         code: int = error.character  # its position is in bytes or in characters, by loader, so it is looked for instead
         line = text.count("\n", 0, text.find(chr(code))) + 1

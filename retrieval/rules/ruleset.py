@@ -164,12 +164,13 @@ class ActiveRules:
         return tuple(dict.fromkeys(path for one in self.rewrites for path in one.by))
 
     def touched(self, items: ItemTable, position: int, *, pinned: bool = False) -> tuple[str, ...]:
-        """Which rules touched an item, and by how much: `boosts[0] +0.03`, `hides[2]`, `pins[1]`.
+        """Which rules touched an item, and by how much: `synonyms[0]`, `boosts[0] +0.03`, `hides[2]`,
+        `pins[1]`.
 
         position: of the item in `items`; pinned: whether `place_pins` put it where it stands.
         """
         effects = self._ruleset.effects(items)
-        found = []
+        found = list(self.synonyms_used)
         for boost in self.active_boosts:
             value = float(effects.boost(boost)[0][position])
             if value:

@@ -128,7 +128,7 @@ class Asked:
 
     def groups(self) -> Callable[[IdArray], IdArray] | None:
         """The group of each item by key, negative for none; None where the query does not group."""
-        if not self.query.group:
+        if self.query.group is None:
             return None
         by_position = np.append(groups_of(self.table, self.query.group), -1)
         return lambda keys: by_position[positions_of(self.table, keys)]

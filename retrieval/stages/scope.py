@@ -33,11 +33,11 @@ class Fields:
     @classmethod
     def of(cls, query: Query) -> "Fields":
         """Parse them all, before anything is loaded."""
-        asked = Filter.parse(query.filter) if query.filter else None
+        asked = Filter.parse(query.filter) if query.filter is not None else None
         facets = tuple(FacetRequest.parse(text) for text in query.facets)
         sorting = [key.field for text in query.sort for key in parse_sort(text)]
         names = [*(asked.fields if asked else ()), *(facet.field for facet in facets), *sorting]
-        return cls(asked, facets, tuple(dict.fromkeys([*names, *([query.group] if query.group else [])])))
+        return cls(asked, facets, tuple(dict.fromkeys([*names, *([query.group] if query.group is not None else [])])))
 
     def needed(self, rules: ActiveRules, query: Query) -> bool:
         """Does the query need the items' table at all?"""

@@ -89,7 +89,9 @@ class Told:
             return self.synonyms
         key = chosen.keys[i : i + 1]
         at = int(positions_of(table, key)[0])
-        return (*self.synonyms, *(rules.touched(table, at, pinned=int(key[0]) in pinned) if at >= 0 else ()))
+        touching = rules.touched(table, at, pinned=int(key[0]) in pinned) if at >= 0 else ()
+        # Rules are looked up by all words together, vectors are made of each part's own.
+        return (*self.synonyms, *(rule for rule in touching if rule not in rules.synonyms_used))
 
     @cached_property
     def synonyms(self) -> tuple[str, ...]:
