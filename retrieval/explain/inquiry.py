@@ -114,7 +114,8 @@ class Inquiry:
     def _same_revision(self, revision: int, positions: IdArray | None = None) -> None:
         """Was that found in what this is about? positions: of items that were found, NO_ID for an unknown one."""
         known = positions is None or bool((positions != NO_ID).all())
-        if revision != self.view.revision or not known or not self.collection.is_of(self.view):
+        same = revision == self.view.revision and self.collection.view().database == self.view.database
+        if not same or not known:
             raise CollectionChanged(
                 f"{self.collection.folder} was changed while the item '{self.item_id}' was looked at",
                 hint="explain again",
