@@ -565,3 +565,12 @@ def test_lark_and_pyarrow_are_loaded_by_filters_only() -> None:
         [sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_what_makes_a_column_of_numbers_text_is_named() -> None:
+    table = ItemTable.of_rows([{"price": text} for text in ("10", "20", "1,200.50", "30", "40")])
+    with pytest.raises(FilterError, match=r'price is text, since some of its values are no numbers \("1,200.50"\)'):
+        matching(parse("price < 15"), table)
+    words = ItemTable.of_rows([{"name": text} for text in ("a", "b", "3")])
+    with pytest.raises(FilterError, match="name is text and is never the number 15"):
+        matching(parse("name < 15"), words)

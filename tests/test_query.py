@@ -179,7 +179,9 @@ class TestText:
             ("ratio 16:9 poster", [Part(words="ratio 16:9 poster")]),
             ("1:16:9 poster", [Part(words="16:9 poster")]),
             ("w/o stripes", [Part(words="w/o stripes")]),
-            ("a.jpg", [Part(words="a.jpg")]),  # no such file: words
+            ("a.jpg in blue", [Part(image=Path("a.jpg")), Part(words="in blue")]),
+            ("'a file.jpg'", [Part(words="a file.jpg")]),  # no such file: words
+            (".jpg", [Part(words=".jpg")]),
             ("t-shirt -- -5 degrees", [Part(words="t-shirt -5 degrees")]),
             ("--like A --unlike B", [Part(item="A"), Part(item="B", weight=-1)]),
             ("--image ~nosuchuser/a.jpg", [Part(image=Path("~nosuchuser/a.jpg"))]),
@@ -212,6 +214,7 @@ class TestText:
             ("red -k many", "-k is 'many', not a whole number"),
             ("red --diversity x", "--diversity is 'x', not a number"),
             ("", "nothing to search for"),
+            ("https://example.org/a.jpg", "not fetched from the network"),
         ],
     )
     def test_what_is_no_query(self, typed: str, said: str) -> None:

@@ -7,11 +7,12 @@ from retrieval.errors import FilterError
 from retrieval.filters.expression import Between, Comparison, Leaf, Value, name_text, value_text
 from retrieval.filters.filter import Filter
 from retrieval.items import ItemTable
-from retrieval.items.columns import Column, Kind
+from retrieval.items.columns import Column, Kind, TextColumn
 
 _SEARCHES = {"contains", "starts with"}
 _EQUALITIES = {"=", "!="}
 SHOWN = 12  # names of fields in a hint
+WORDS_SEEN = 1_000  # different values of a column that are looked at for what makes it text
 
 _TAKES: dict[Kind, type] = {"number": float, "boolean": bool, "text": str, "list": str}
 _EXAMPLES: dict[Kind, str] = {
@@ -62,10 +63,28 @@ def _check_leaf(leaf: Leaf, column: Column) -> None:
     example = f"write it like this: {_EXAMPLES[kind].format(name)}"
     for value in leaf.operands:
         if type(value) is not _TAKES[kind]:
-            raise FilterError(f"{name} is {_ARE[kind]} and is never {_named(value)}", hint=example)
+            because = _because(column) if isinstance(value, float | int) and isinstance(column, TextColumn) else ""
+            raise FilterError(f"{name} is {_ARE[kind]}{because} and is never {_named(value)}", hint=example)
     word = leaf.operator if isinstance(leaf, Comparison) else "between" if isinstance(leaf, Between) else "="
     if (kind == "number" and word in _SEARCHES) or (kind == "boolean" and word not in _EQUALITIES):
         raise FilterError(f"{name} is {_ARE[kind]}, for which there is no `{word}`", hint=example)
+
+
+def _because(column: TextColumn) -> str:
+    """Why a column that is mostly numbers is text all the same."""
+    words = column.words.array[:WORDS_SEEN].to_pylist()
+    odd = [word for word in words if not _is_number(word)]
+    if not odd or 2 * len(odd) > len(words):
+        return ""
+    return f", since some of its values are no numbers ({value_text(odd[0][:20])}),"
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _named(value: Value) -> str:

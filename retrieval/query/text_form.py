@@ -13,6 +13,7 @@ from retrieval.query.value import Part, Query
 PLUS, MINUS = "+", "-"
 WEIGHT = re.compile(r"(\d+(?:\.\d+)?|\.\d+):(?=.)", re.DOTALL)
 PATH_STARTS = ("/", "./", "../", "~/")
+URL_STARTS = ("http://", "https://")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 # Option -> field and how to read its value; those of LISTS may be given several times.
@@ -37,7 +38,7 @@ def parse(text: str) -> Query:
     """A query as it is typed: parts joined by + and -, then options.
 
     `"red dress" + ./photo.jpg - "stripes" --filter "price < 50" -k 20`. Words beside each other are one part;
-    `2:leather` gives a weight; what begins like a path, or is a file with the suffix of a picture, is a picture.
+    `2:leather` gives a weight; what begins like a path, or has the suffix of a picture and no blank, is a picture.
     Options are those of `catalens search`. Quoting is the shell's. Raises QueryError.
     """
     try:
@@ -134,6 +135,8 @@ def _phrase(tokens: Sequence[str], sign: float) -> Part:
 def _part(*, weight: float, image: str | None = None, item: str | None = None) -> Part:
     if image is None:
         return Part(item=item, weight=weight)
+    if image.startswith(URL_STARTS):
+        raise QueryError("pictures are not fetched from the network", hint="download it, and give its path")
     path = Path(image)
     with suppress(RuntimeError):  # there is no such user: then it is a folder's name
         path = path.expanduser()
@@ -147,12 +150,12 @@ def _weighted(token: str) -> tuple[float, str]:
 
 def _is_picture(token: str) -> bool:
     """Is this meant as a picture? A path that leads nowhere is, so that it is said and not searched for as words."""
-    if token.startswith(PATH_STARTS) and " " not in token.strip().partition("/")[0]:
+    if token.startswith((*PATH_STARTS, *URL_STARTS)) and " " not in token.strip().partition("/")[0]:
         return True
-    if not token.lower().endswith(PICTURE_SUFFIXES):
+    if not token.lower().endswith(PICTURE_SUFFIXES) or token.lower() in PICTURE_SUFFIXES:
         return False
     try:
-        return Path(token).is_file()
+        return " " not in token or Path(token).is_file()
     except (OSError, ValueError):
         return False
 
