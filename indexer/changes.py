@@ -1,5 +1,6 @@
 """Gathers what a batch of finished items changes, and writes it in one transaction with executemany."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from retrieval.catalogue.schema import tombstones as tombstone_table
 from retrieval.items.builder import is_value
 
 Row = dict[str, Any]
+_SURROGATE = re.compile("[\ud800-\udfff]")
 COUNTERS = ("revision", "items", "photos", "texts", "ledger")  # all but the first: the last id given out
 
 
@@ -196,7 +198,9 @@ class Changes:
         """Tags in a field that the catalogue has now itself, as an attribute or a text, are removed from all items."""
         rows = [*self._inserts[items], *self._updates[items]]
         named = {name for row in rows for name, value in row["attributes"].items() if is_value(value)}
-        for chunk in chunks(sorted(named | {row["field"] for row in self._inserts[texts]})):
+        named |= {row["field"] for row in self._inserts[texts]}
+        # No tag stands in a field whose name is no Unicode, as JSON can have it and SQLite cannot be asked for.
+        for chunk in chunks(sorted(name for name in named if name.isascii() or not _SURROGATE.search(name))):
             mine = item_tags.c.field.in_(chunk)  # found by index: a run over items without tags pays nothing
             tagged = items.c.id.in_(select(item_tags.c.item).where(mine))
             if self._connection.execute(select(item_tags.c.item).where(mine).limit(1)).scalar() is not None:
