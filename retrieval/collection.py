@@ -98,8 +98,6 @@ class Collection:
         with self._refreshing:
             if self._held() is None:
                 self._reopen_if_replaced()
-                if self._view is not None and self._view.revision == queries.revision_at_once(self._engine):
-                    return self._view
             with self._reading() as connection:
                 return self._newest(connection)
 
