@@ -291,6 +291,10 @@ class TestConfidence:
         hybrid = shop.searcher.search("red", by="hybrid", k=200, min_confidence=0.9)
         assert all((hit.confidence or 0) >= 0.9 for hit in hybrid.hits)
         assert sure <= {hit.item_id for hit in hybrid.hits}
+        assert len(hybrid.hits) > 12
+        for k in (1, 3, 12):
+            few = shop.searcher.search("red", by="hybrid", k=k, min_confidence=0.9)
+            assert few.hits == hybrid.hits[:k]
 
     def test_what_has_no_confidence_cannot_be_asked_for_one(self, shop: Shop) -> None:
         with pytest.raises(QueryError, match="how sure a hit is, is not known"):

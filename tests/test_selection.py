@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from retrieval.encoders.base import FloatArray, unit_rows
 from retrieval.index.base import NO_ID, IdArray
 from retrieval.stages.candidates import Candidates, Ranking, growing, items_of_rows, listed
+from retrieval.stages.fusion import DEPTH, LegName
+from retrieval.stages.legs import Trace, fused
 from retrieval.stages.selection import DIVERSE, Selection, marginal_relevance, without_duplicates
 
 
@@ -74,6 +76,28 @@ def scored(keys: list[int]) -> Iterator[Candidates]:
 
 def nothing(candidates: Candidates) -> FloatArray:
     raise AssertionError("no vectors are needed")
+
+
+class TestFused:
+    def test_what_was_cut_off_is_not_the_end(self) -> None:
+        """That no sure item lies deeper than the legs looked says nothing of those fused but not asked for."""
+        ended: list[bool] = []
+
+        def end() -> bool:
+            ended.append(True)
+            return True
+
+        legs: dict[LegName, Ranking] = {"image": ranking_of(list(range(500))), "text": ranking_of(list(range(500)))}
+        ranking = fused(legs, Trace(), end)
+        assert (len(ranking(3)), ranking(3).complete) == (3, False)
+        assert (len(ranking(1_000)), ranking(1_000).complete) == (DEPTH, True)
+        assert ended
+
+    def test_it_goes_deeper_until_it_is_told(self) -> None:
+        legs: dict[LegName, Ranking] = {"image": ranking_of(list(range(500))), "text": ranking_of(list(range(500)))}
+        found = fused(legs, Trace())(1_000)
+        assert (len(found), found.complete) == (500, True)
+        assert found.keys.tolist()[:DEPTH] == fused(legs, Trace())(DEPTH).keys.tolist()
 
 
 class TestSelection:

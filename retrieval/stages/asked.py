@@ -36,7 +36,12 @@ LEGS: dict[str, tuple[LegName, ...]] = {
 
 @dataclass
 class Asked:
-    """fields: what the query names of the items; only with a scope that has the items' table."""
+    """All that a query needs to be answered, at the revision of the scope's view.
+
+    vectors: the query's parts, encoded when they are asked for. ruleset: the collection's rules, or others to try;
+    rules: those of them that hold for this query. fields: what the query names of the items; only with a scope that
+    has the items' table. trace: how the legs were searched, filled in on the way.
+    """
 
     collection: Collection
     vectors: QueryVectors
@@ -83,27 +88,29 @@ class Asked:
         With a least confidence it ends where no item that is sure can follow: in each leg confidence falls with the
         cosine.
         """
-        legs = self.legs()
-        sure = self._sure_legs(legs) if self.query.min_confidence is not None else None
-        ranking = fused(legs, self.trace) if len(legs) > 1 else next(iter(legs.values()))
-        if sure is not None:
-            ranking = _ended_by(ranking, sure)
+        legs, may_follow = self.legs(), dict[LegName, bool]()
+        if self.query.min_confidence is not None:
+            self._watch(legs, may_follow)
+
+        def ended() -> bool:
+            return bool(may_follow) and not any(may_follow.values())
+
+        only = next(iter(legs.values()))
+        ranking = fused(legs, self.trace, ended) if len(legs) > 1 else _ending(only, ended)
         if not self.rules.active_boosts:
             return ranking
         return boosted(ranking, self.table, self.rules.boosts(self.table), self.scope.allowed)
 
-    def _sure_legs(self, legs: dict[LegName, Ranking]) -> dict[LegName, bool]:
-        """By leg whether items that are sure may follow what it gave last; it is kept up to date by the legs."""
+    def _watch(self, legs: dict[LegName, Ranking], may_follow: dict[LegName, bool]) -> None:
+        """Have the legs say in `may_follow`, each time, whether items that are sure may follow what they gave."""
         if not self.calibrated:
             raise QueryError(
                 "how sure a hit is, is not known for this query",
                 hint="leave min_confidence out: words, pictures and items with positive weights have one, once "
                 "catalens index has made a calibration",
             )
-        may_follow: dict[LegName, bool] = {}
         for leg in self.calibrated:
             legs[leg] = self._watched(leg, legs[leg], may_follow)
-        return may_follow
 
     def _watched(self, leg: Modality, ranking: Ranking, may_follow: dict[LegName, bool]) -> Ranking:
         calibration, vector = self.calibrated[leg]
@@ -176,11 +183,11 @@ class Asked:
         return np.nan_to_num(self.confidences(candidates)) >= np.float32(self.query.min_confidence or 0)
 
 
-def _ended_by(ranking: Ranking, may_follow: dict[LegName, bool]) -> Ranking:
-    """Complete as soon as no leg says that anything may follow."""
+def _ending(ranking: Ranking, ended: Callable[[], bool]) -> Ranking:
+    """The ranking of one leg, complete as soon as nothing that is wanted can follow what it gave."""
 
     def best(n: int) -> Candidates:
         found = ranking(n)
-        return replace(found, complete=found.complete or not any(may_follow.values()))
+        return replace(found, complete=found.complete or ended())
 
     return best

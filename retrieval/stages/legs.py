@@ -1,6 +1,6 @@
 """The ways to compare a query with the items, each a ranking: by photos, by texts, by words, or by all of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -72,11 +72,12 @@ def by_words(collection: Collection, scope: Scope, terms: Sequence[lexical.Term]
     return best
 
 
-def fused(legs: Mapping[LegName, Ranking], trace: Trace) -> Ranking:
+def fused(legs: Mapping[LegName, Ranking], trace: Trace, ended: Callable[[], bool] = lambda: False) -> Ranking:
     """Items by what all legs say of them.
 
     The best DEPTH of each leg are fused once, so that scores and order do not hang on how many items are asked for.
     What lies deeper comes behind them, with the same floors, and scores no higher than the last of them.
+    ended: whether nothing that is wanted lies deeper than what the legs gave last.
     """
     shallow: dict[LegName, Candidates] = {}
 
@@ -85,11 +86,11 @@ def fused(legs: Mapping[LegName, Ranking], trace: Trace) -> Ranking:
             shallow.update((name, ranking(fusion.DEPTH)) for name, ranking in legs.items())
         first = _merged(shallow, shallow)
         trace.exact = trace.exact and first.complete
-        if n > len(first) and not first.complete:
+        if n > len(first) and not first.complete and not ended():
             deeper = _merged({name: ranking(n) for name, ranking in legs.items()}, shallow)
             first = first.followed_by(_capped(deeper, first.scores[-1]))
         if n >= len(first):
-            return first
+            return replace(first, complete=first.complete or ended())
         return replace(first.take(np.arange(n)), complete=False)
 
     return best
