@@ -13,6 +13,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from PIL import Image
 
+    from retrieval.tokens.value import Tokens, TokenSpec
+
 FloatArray = npt.NDArray[np.float32]
 
 STARTER = "starter"
@@ -98,6 +100,24 @@ class SpatialEncoder(Protocol):
         Rows run downwards over the square that the tower sees. The dot product with a query's vector says how well the
         cell alone fits the query. None if these weights have no grid.
         """
+        ...
+
+
+@runtime_checkable
+class TokenEncoder(Protocol):
+    """An encoder that can also give what a reranker looks at: places of a picture, pieces of a text."""
+
+    @property
+    def token_spec(self) -> "TokenSpec | None":
+        """None if these weights have no spatial features; the methods below are then not called."""
+        ...
+
+    def encode_images_with_tokens(self, pixels: npt.NDArray[Any]) -> "Tokens":
+        """Stacked `preprocess` results [n, …] -> tokens and the unit vectors of `encode_images`, of one forward pass."""
+        ...
+
+    def encode_texts_with_tokens(self, texts: Sequence[str]) -> "Tokens":
+        """Texts -> tokens and the unit vectors of `encode_texts`, of one forward pass."""
         ...
 
 
