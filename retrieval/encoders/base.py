@@ -113,7 +113,7 @@ class TokenEncoder(Protocol):
         ...
 
     def encode_images_with_tokens(self, pixels: npt.NDArray[Any]) -> "Tokens":
-        """Stacked `preprocess` results [n, …] -> tokens and the unit vectors of `encode_images`, of one forward pass."""
+        """Stacked `preprocess` results [n, …] -> tokens, and the vectors of `encode_images`, of one forward pass."""
         ...
 
     def encode_texts_with_tokens(self, texts: Sequence[str]) -> "Tokens":
