@@ -1,0 +1,53 @@
+"""Attention against torch's own, and the sizes and seeds of the networks."""
+
+import pytest
+import torch
+
+from retrieval.rerankers.modules.attention import attention
+from retrieval.rerankers.registry import KINDS, parameters
+from retrieval.tokens.value import TokenSpec
+
+STARTER_LIKE = TokenSpec("e" * 16, places=49, image_width=192, text_width=384, text_length=40, projection_hash="0" * 64)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_is_torchs_own(masked: bool) -> None:
+    random = torch.Generator().manual_seed(3)
+    query, key, value = (torch.randn(2, 3, length, 8, generator=random) for length in (5, 7, 7))
+    real = torch.rand(2, 1, 5, 7, generator=random) < 0.5 if masked else None
+    if real is not None:
+        real[..., 0] = True
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=real)
+    torch.testing.assert_close(attention(query, key, value, real), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_attention_does_not_look_at_masked_keys() -> None:
+    query, key, value = torch.ones(1, 2, 4), torch.randn(1, 3, 4), torch.randn(1, 3, 4)
+    real = torch.tensor([[[True, True, False]]])
+    other_key, other_value = key.clone(), value.clone()
+    other_key[:, 2], other_value[:, 2] = 1e4, -1e4
+    torch.testing.assert_close(attention(query, key, value, real), attention(query, other_key, other_value, real))
+
+
+def test_one_row_of_keys_goes_with_all_queries() -> None:
+    query, key, value = torch.randn(4, 2, 8), torch.randn(1, 3, 8), torch.randn(1, 3, 8)
+    torch.testing.assert_close(
+        attention(query, key, value), attention(query, key.expand(4, 3, 8), value.expand(4, 3, 8))
+    )
+
+
+def test_kinds_are_about_equal_in_size_and_within_the_budget() -> None:
+    sizes = {kind: parameters(build(STARTER_LIKE, 512, 0)) for kind, build in KINDS.items()}
+    assert max(sizes.values()) <= 1_200_000, sizes
+    assert min(sizes.values()) >= 0.8 * max(sizes.values()), sizes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_seed_gives_the_same_numbers_and_leaves_the_callers_alone(kind: str) -> None:
+    torch.manual_seed(11)
+    expected = torch.rand(1)
+    torch.manual_seed(11)
+    first, again, other = (KINDS[kind](STARTER_LIKE, 64, seed).state_dict() for seed in (5, 5, 6))
+    assert torch.equal(torch.rand(1), expected)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert any(not torch.equal(first[name], other[name]) for name in first)
