@@ -6,6 +6,7 @@ import torch
 from retrieval.rerankers.modules.attention import attention
 from retrieval.rerankers.registry import KINDS, parameters
 from retrieval.tokens.value import TokenSpec
+from tests.reranked import DIMENSION, SMALL, photos_of, texts_of
 
 STARTER_LIKE = TokenSpec("e" * 16, places=49, image_width=192, text_width=384, text_length=40, projection_hash="0" * 64)
 
@@ -51,3 +52,22 @@ def test_a_seed_gives_the_same_numbers_and_leaves_the_callers_alone(kind: str) -
     assert torch.equal(torch.rand(1), expected)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_lowers_the_loss_and_every_weight_learns(kind: str) -> None:
+    module = KINDS[kind](SMALL, DIMENSION, 0)
+    given = [torch.from_numpy(array) for side in (texts_of(16), photos_of(16)) for array in vars(side).values()]
+    fits = torch.arange(16).float() % 2
+    optimiser = torch.optim.Adam(module.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(10):
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(module(*given), fits)
+        optimiser.zero_grad()
+        loss.backward()
+        losses.append(loss.item())
+        optimiser.step()
+    assert losses[-1] < losses[0], losses
+    unused = [name for name, each in module.named_parameters() if each.grad is None or not each.grad.isfinite().all()]
+    assert unused == []
+    assert sum(bool(each.grad.any()) for each in module.parameters()) == len(list(module.parameters()))

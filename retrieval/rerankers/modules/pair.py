@@ -51,3 +51,26 @@ class Summaries(nn.Module):
         mean = mean_of_real(tokens, real_tokens(tokens, lengths))
         result: Tensor = self.linear(torch.cat([vectors, mean], -1))
         return result
+
+
+class AsGraph(nn.Module):
+    """A network as runtimes take it: with a second axis, [n, 1]."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(
+        self,
+        text_tokens: Tensor,
+        text_lengths: Tensor,
+        text_vectors: Tensor,
+        photo_tokens: Tensor,
+        photo_lengths: Tensor,
+        photo_vectors: Tensor,
+    ) -> Tensor:
+        """Logits [n, 1]."""
+        logits: Tensor = self.module(
+            text_tokens, text_lengths, text_vectors, photo_tokens, photo_lengths, photo_vectors
+        )
+        return logits[:, None]
