@@ -16,7 +16,7 @@ from retrieval.rerankers.torch_reranker import TorchReranker
 from retrieval.tokens.value import Tokens
 from tests.reranked import DIMENSION, SMALL, photos_of, spec_of, texts_of
 
-RUNTIMES = ("torch",)
+RUNTIMES = ("torch", "openvino")
 
 
 @pytest.fixture(scope="module", params=KINDS)
