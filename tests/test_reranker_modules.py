@@ -1,5 +1,7 @@
 """Attention against torch's own, and the sizes and seeds of the networks."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -71,3 +73,17 @@ def test_training_lowers_the_loss_and_every_weight_learns(kind: str) -> None:
     unused = [name for name, each in module.named_parameters() if each.grad is None or not each.grad.isfinite().all()]
     assert unused == []
     assert sum(bool(each.grad.any()) for each in module.parameters()) == len(list(module.parameters()))
+
+
+@pytest.mark.parametrize(("n_texts", "n_photos"), [(1, 7), (7, 1)])
+def test_cross_attention_computes_a_single_row_once(n_texts: int, n_photos: int) -> None:
+    module: Any = KINDS["cross_attention"](SMALL, DIMENSION, 0)
+    rows: dict[str, int] = {}
+    for name, part in module.named_modules():
+        part.register_forward_hook(lambda _, given, __, name=name: rows.update({name: len(given[0])}))
+    given = [
+        torch.from_numpy(array) for side in (texts_of(n_texts), photos_of(n_photos)) for array in vars(side).values()
+    ]
+    assert module(*given).shape == (7,)
+    assert rows["text_tokens"] == rows["layers.0.query"] == n_texts
+    assert {rows[f"layers.{layer}.{part}"] for layer in (0, 1) for part in ("key", "value")} == {n_photos}
