@@ -47,7 +47,7 @@ class Stored:
     dimension: int
     weights: bytes
 
-    def module(self) -> "nn.Module":
+    def module(self) -> "PairModule":
         """The network in evaluation mode, in float32. Imports torch. Raises EncoderError if the weights do not fit."""
         import torch
         from safetensors import SafetensorError

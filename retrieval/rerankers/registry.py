@@ -8,7 +8,9 @@ from retrieval.tokens.value import TokenSpec
 if TYPE_CHECKING:
     from torch import nn
 
-Build = Callable[[TokenSpec, int, int], "nn.Module"]
+    from retrieval.rerankers.modules.pair import PairModule
+
+Build = Callable[[TokenSpec, int, int], "PairModule"]
 
 
 def parameters(module: "nn.Module") -> int:
@@ -16,37 +18,37 @@ def parameters(module: "nn.Module") -> int:
     return sum(each.numel() for each in module.parameters())
 
 
-def _cross_attention(tokens: TokenSpec, dimension: int, seed: int) -> "nn.Module":
+def _cross_attention(tokens: TokenSpec, dimension: int, seed: int) -> "PairModule":
     from retrieval.rerankers.modules.cross_attention import CrossAttention
 
     return _seeded(lambda: CrossAttention(tokens, dimension), seed)
 
 
-def _maxsim(tokens: TokenSpec, dimension: int, seed: int) -> "nn.Module":
+def _maxsim(tokens: TokenSpec, dimension: int, seed: int) -> "PairModule":
     from retrieval.rerankers.modules.maxsim import MaxSim
 
     return _fitted(lambda hidden: MaxSim(tokens, dimension, hidden), tokens, dimension, seed)
 
 
-def _concat_mlp(tokens: TokenSpec, dimension: int, seed: int) -> "nn.Module":
+def _concat_mlp(tokens: TokenSpec, dimension: int, seed: int) -> "PairModule":
     from retrieval.rerankers.modules.concat_mlp import ConcatMlp
 
     return _fitted(lambda hidden: ConcatMlp(tokens, dimension, hidden), tokens, dimension, seed)
 
 
-def _gating(tokens: TokenSpec, dimension: int, seed: int) -> "nn.Module":
+def _gating(tokens: TokenSpec, dimension: int, seed: int) -> "PairModule":
     from retrieval.rerankers.modules.gating import Gating
 
     return _fitted(lambda hidden: Gating(tokens, dimension, hidden), tokens, dimension, seed)
 
 
-def _bilinear(tokens: TokenSpec, dimension: int, seed: int) -> "nn.Module":
+def _bilinear(tokens: TokenSpec, dimension: int, seed: int) -> "PairModule":
     from retrieval.rerankers.modules.bilinear import Bilinear
 
     return _fitted(lambda hidden: Bilinear(tokens, dimension, hidden), tokens, dimension, seed)
 
 
-def _weighted_sum(tokens: TokenSpec, dimension: int, seed: int) -> "nn.Module":
+def _weighted_sum(tokens: TokenSpec, dimension: int, seed: int) -> "PairModule":
     from retrieval.rerankers.modules.weighted_sum import WeightedSum
 
     return _fitted(lambda hidden: WeightedSum(tokens, dimension, hidden), tokens, dimension, seed)
@@ -60,10 +62,12 @@ KINDS: Mapping[str, Build] = {
     "bilinear": _bilinear,
     "weighted_sum": _weighted_sum,
 }
-"""By name: (tokens, dimension of the joint vectors, seed) -> an untrained module, the same for the same seed."""
+"""By name: (tokens, dimension of the joint vectors, seed) -> an untrained module, the same for the same seed.
+
+It keeps `tokens` and `dimension`, which its folder states."""
 
 
-def _seeded(build: Callable[[], "nn.Module"], seed: int) -> "nn.Module":
+def _seeded(build: Callable[[], "PairModule"], seed: int) -> "PairModule":
     """Built with random numbers of its own: the caller's generator is as before."""
     import torch
 
@@ -72,7 +76,7 @@ def _seeded(build: Callable[[], "nn.Module"], seed: int) -> "nn.Module":
         return build()
 
 
-def _fitted(build: Callable[[int], "nn.Module"], tokens: TokenSpec, dimension: int, seed: int) -> "nn.Module":
+def _fitted(build: Callable[[int], "PairModule"], tokens: TokenSpec, dimension: int, seed: int) -> "PairModule":
     """With the hidden width that brings it nearest below the size of cross attention on the same tokens."""
     import torch
 
