@@ -32,16 +32,16 @@ class Asked:
 
 
 class RerankedValidation:
-    """asked: what is judged, in the order of the checks."""
+    """asked: what is judged, in the order of the checks. most: queries of each check and direction."""
 
-    def __init__(self, validation: Validation, towers: TokenTowers, depth: int) -> None:
+    def __init__(self, validation: Validation, towers: TokenTowers, depth: int, most: int = MOST) -> None:
         self.photos, self.texts = towers.photos(validation.images), towers.texts(validation.texts)
         self.asked: list[Asked] = []
         for check in validation.checks:
             names = check.source, check.group
             sides = ((self.texts, check.texts), (self.photos, check.pictures))
-            self.asked.append(_asked("text_to_image", names, *sides, check.pictures_of, depth))
-            self.asked.append(_asked("image_to_text", names, *sides[::-1], check.texts_of, depth))
+            self.asked.append(_asked("text_to_image", names, *sides, check.pictures_of, depth, most))
+            self.asked.append(_asked("image_to_text", names, *sides[::-1], check.texts_of, depth, most))
 
     def matches(self, reranker: Reranker) -> list[FloatArray]:
         """For each of `asked` float32 [n, depth]; 0 where there is no candidate."""
@@ -83,9 +83,10 @@ def _asked(
     asked: tuple[Tokens, IntArray],
     right_of: Sequence[IntArray],
     depth: int,
+    most: int,
 ) -> Asked:
     own = np.array([at for at, right in enumerate(right_of) if len(right)])
-    own = own[np.unique(np.linspace(0, len(own) - 1, min(MOST, len(own))).astype(np.int64))]
+    own = own[np.unique(np.linspace(0, len(own) - 1, min(most, len(own))).astype(np.int64))]
     cosines = asking[0].vectors[asking[1][own]] @ asked[0].vectors[asked[1]].T
     nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :depth]
     right = np.stack([np.isin(row, right_of[at]) for row, at in zip(nearest, own, strict=True)])

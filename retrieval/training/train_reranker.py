@@ -61,19 +61,21 @@ def train_reranker(
     validation: float = VALIDATION,
     cache: Path | None = None,
     out: Path | None = None,
+    seen: frozenset[bytes] = frozenset(),
     on_progress: OnProgress | None = None,
 ) -> TrainedReranker:
     """Train a reranker on the base's tokens; pictures that the base was trained on do not validate if others can.
 
     validation: share of the pictures that chooses epoch, weights and margins. cache: where tokens are kept.
-    out: where the result will be written, checked before the work begins.
+    out: where the result will be written, checked before the work begins. seen: further pictures that the base was
+    trained on, as `read_seen` gives them.
 
     Raises TrainingError for an encoder without tokens or data that teach nothing, and as `gather` does.
     """
     if out is not None:
         require_writable(out)
     towers = TokenTowers(base)
-    seen = read_seen(base.seen) if isinstance(base, ProjectedEncoder) else frozenset()
+    seen |= read_seen(base.seen) if isinstance(base, ProjectedEncoder) else frozenset()
     found = gather(data.pictures, towers, validation=validation, cache=cache, seen=seen, on_progress=on_progress)
     rows = [row for row, part in enumerate(found.parts) if part == "train" and found.groups[row]]
     checks = validation_of(found)
