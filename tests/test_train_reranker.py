@@ -13,10 +13,13 @@ from PIL import Image
 from retrieval.errors import TrainingError
 from retrieval.rerankers import load_reranker
 from retrieval.rerankers.folder import weights_of
+from retrieval.rerankers.registry import KINDS
 from retrieval.training.combine import Candidates, choose_margin, choose_weight, success
 from retrieval.training.data import Described, TrainingData
-from retrieval.training.fit_reranker import RerankerSettings
+from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, TrainingPairs, fit_reranker
+from retrieval.training.gather import gather
 from retrieval.training.hard_negatives import draw, mine
+from retrieval.training.reranker_data import TokenTowers
 from retrieval.training.train_reranker import TrainedReranker, train_reranker
 from tests.fakes import COLOURS, ColourEncoder, PlaceEncoder
 
@@ -68,14 +71,36 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     assert one.history != other.history
 
 
-def test_it_stops_when_nothing_gets_better_and_says_weight_0() -> None:
-    found = trained(PlaceEncoder(blind=True), replace(QUICK, learning_rate=1e-8, epochs=9, patience=2))
-    if not found.fitted.epoch:
-        assert len(found.fitted.history) == 2
-        assert not found.improved
-        assert set(found.spec.weights.values()) == {0.0}
-        assert found.after == found.before
-    assert len(found.fitted.history) < 9
+def fitted(figures: list[float]) -> FittedReranker:
+    """Trained on a few photos, with these figures on validation after its epochs; the first stage has 0.5."""
+    towers = TokenTowers(PlaceEncoder())
+    found = gather(places(1).pictures, towers, validation=0.0, cache=None)
+    photos, texts = towers.photos(found.images), towers.texts(found.text_features)
+    own = tuple(np.array([at]) for at in range(len(photos)))
+    told = iter(figures)
+    settings = replace(QUICK, epochs=len(figures), patience=2)
+    module = KINDS["gating"](towers.spec, towers.dimension, 0)
+    return fit_reranker(module, TrainingPairs(photos, texts, own, own), lambda _: next(told), settings, before=0.5)
+
+
+def test_it_stops_early_and_keeps_the_best_epoch() -> None:
+    found = fitted([0.6, 0.7, 0.65, 0.7, 0.9])
+    assert (found.epoch, found.figure, len(found.history)) == (2, 0.7, 4)
+
+
+def test_epochs_that_do_not_beat_the_first_stage_leave_the_weights_as_they_began() -> None:
+    found = fitted([0.5, 0.4, 0.9])
+    assert (found.epoch, len(found.history)) == (0, 2)
+    untrained = KINDS["gating"](found.module.tokens, found.module.dimension, 0)
+    assert weights_of(found.module) == weights_of(untrained)
+
+
+def test_where_it_does_not_help_the_weight_is_0() -> None:
+    found = trained(PlaceEncoder(blind=True), replace(QUICK, kind="gating", learning_rate=1e-8, epochs=1))
+    assert not found.improved
+    assert set(found.spec.weights.values()) == set(found.spec.margins.values()) == {0.0}
+    assert found.after == found.before
+    assert not found.spec.facts["improved"]
 
 
 def test_an_encoder_without_tokens_is_refused() -> None:
@@ -101,12 +126,16 @@ def test_negatives_are_near_and_never_the_own_ones() -> None:
 
 
 def test_weight_and_margin_are_what_helps() -> None:
-    cosines = np.array([[0.9, 0.2], [0.5, 0.49], [0.4, 0.39]], dtype=np.float32)
-    found = Candidates(cosines, np.array([[True, False], [False, True], [False, True]]))
-    helps = np.array([[0, 0], [0, 1], [0, 1]], dtype=np.float32)
+    few = Candidates(
+        np.array([[0.9, 0.2], [0.5, 0.49], [0.4, 0.39]], dtype=np.float32),
+        np.array([[True, False], [False, True], [False, True]]),
+    )
+    found = Candidates(np.tile(few.cosines, (4, 1)), np.tile(few.right, (4, 1)))
+    helps = np.tile(np.array([[0, 0], [0, 1], [0, 1]], dtype=np.float32), (4, 1))
     weight = choose_weight([found], [helps])
     assert success(found, helps, weight) == 1
     assert choose_weight([found], [-helps]) == 0
+    assert choose_weight([few], [helps[:3]]) == 0  # two won of three may be chance
     margin = choose_margin([found], [helps], weight)
     assert 0.01 < margin < 0.7
     assert success(found, helps, weight, margin=margin) == 1
