@@ -2,15 +2,16 @@
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from retrieval.encoders.base import DualEncoder
+from retrieval.encoders.base import DualEncoder, FloatArray
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.seen import read_seen
+from retrieval.errors import TrainingError
 from retrieval.rerankers.base import Direction, RerankerSpec
 from retrieval.rerankers.folder import CURVE, require_writable, write
 from retrieval.rerankers.modules.pair import PairModule
@@ -19,11 +20,12 @@ from retrieval.rerankers.torch_reranker import TorchReranker
 from retrieval.training.curve import draw
 from retrieval.training.data import TrainingData
 from retrieval.training.fit import Epoch
-from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, TrainingPairs, fit_reranker
+from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, fit_reranker
 from retrieval.training.gather import Gathered, OnProgress, gather
 from retrieval.training.pairs import IntArray
 from retrieval.training.reranked_validation import DIRECTIONS, RerankedValidation
 from retrieval.training.reranker_data import TokenTowers
+from retrieval.training.reranker_pairs import TrainingPairs
 from retrieval.training.train_heads import require_enough
 from retrieval.training.validation import validation_of
 
@@ -89,13 +91,13 @@ def train_reranker(
 
     def on_epoch(epoch: Epoch) -> None:
         if on_progress:
-            on_progress("epochs", epoch.number, settings.epochs)
+            on_progress("epochs", epoch.number, settings.contrast_epochs + settings.epochs)
 
     none = [np.zeros_like(one.candidates.cosines) for one in judged.asked]
     before = judged.success(none, nothing)
     fitted = fit_reranker(
         KINDS[settings.kind](towers.spec, towers.dimension, settings.seed),
-        _pairs(found, rows, towers),
+        _pairs(found, rows, towers, _views(base, found, rows, settings.views, cache, on_progress)),
         lambda module: judged.figure(matches(module)),
         settings,
         before=float(np.mean(before)),
@@ -130,7 +132,27 @@ def train_reranker(
     return TrainedReranker(fitted, told, found, judged, before, after)
 
 
-def _pairs(found: Gathered, rows: Sequence[int], towers: TokenTowers) -> TrainingPairs:
+def _views(
+    base: DualEncoder,
+    found: Gathered,
+    rows: Sequence[int],
+    views: int,
+    cache: Path | None,
+    on_progress: OnProgress | None,
+) -> tuple[FloatArray, ...]:
+    """Tokens of the pictures in further views, float32 [len(rows), places, width] each."""
+    shown = [replace(found.pictures[row], texts={}) for row in rows]
+    made = []
+    for number in range(1, views + 1):
+        towers = TokenTowers(base, view=number)
+        seen = gather(shown, towers, validation=0.0, cache=cache, on_progress=on_progress)
+        if seen.digests != tuple(found.digests[row] for row in rows):
+            raise TrainingError("pictures changed while they were read", hint="run the same command again")
+        made.append(towers.photos(seen.images).tokens)
+    return tuple(made)
+
+
+def _pairs(found: Gathered, rows: Sequence[int], towers: TokenTowers, views: tuple[FloatArray, ...]) -> TrainingPairs:
     own = [list(dict.fromkeys(text for texts in found.groups[row].values() for text in texts)) for row in rows]
     numbers = {text: at for at, text in enumerate(dict.fromkeys(text for texts in own for text in texts))}
     photos_of: list[list[int]] = [[] for _ in numbers]
@@ -142,6 +164,8 @@ def _pairs(found: Gathered, rows: Sequence[int], towers: TokenTowers) -> Trainin
         texts=towers.texts(found.text_features[[found.texts[text] for text in numbers]]),
         photos_of=_arrays(photos_of),
         texts_of=_arrays([[numbers[text] for text in texts] for texts in own]),
+        sources=np.unique([found.pictures[row].source for row in rows], return_inverse=True)[1].astype(np.int64),
+        views=views,
     )
 
 

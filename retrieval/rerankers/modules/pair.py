@@ -5,14 +5,31 @@ from torch import Tensor, nn
 
 from retrieval.tokens.value import TokenSpec
 
+Sides = tuple[Tensor, Tensor, Tensor]
+"""Of one side: tokens float32 [n, length, width], lengths int64 [n], joint vectors float32 [n, dimension]."""
+
 
 class PairModule(nn.Module):
-    """tokens: the ones it reads. dimension: of the joint vectors."""
+    """tokens: the ones it reads. dimension: of the joint vectors.
+
+    contrast_batch: how many texts and photos `all_pairs` can take at once in training: 64 by 64 are as many pairs as a
+    step of the second phase has four times.
+    """
+
+    contrast_batch = 64
 
     def __init__(self, tokens: TokenSpec, dimension: int) -> None:
         super().__init__()
         self.tokens = tokens
         self.dimension = dimension
+
+    def all_pairs(self, texts: Sides, photos: Sides) -> Tensor:
+        """Logits [texts, photos] of all pairs, for training: by this module, or by what it can judge so many by."""
+        n, m = len(texts[1]), len(photos[1])
+        said = (each.repeat_interleave(m, 0) for each in texts)
+        shown = (each.repeat(n, *[1] * (each.ndim - 1)) for each in photos)
+        logits: Tensor = self(*said, *shown)
+        return logits.reshape(n, m)
 
 
 def real_tokens(tokens: Tensor, lengths: Tensor) -> Tensor:
