@@ -10,8 +10,10 @@ from PIL import Image
 
 from retrieval.encoders.base import EncoderSpec, FloatArray
 from retrieval.encoders.heads import Heads
-from retrieval.encoders.towers.base import SpatialTowers, Towers
+from retrieval.encoders.towers.base import SpatialTowers, Towers, TowersWithTokens
 from retrieval.errors import EncoderError, FingerprintMismatch
+from retrieval.tokens.codec import padded
+from retrieval.tokens.value import Tokens, TokenSpec
 
 TRAIN_AGAIN = "train them again: catalens train heads --help"
 
@@ -76,3 +78,24 @@ class ProjectedEncoder:
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
         return self.heads.text.apply(self.towers.text_features(texts))
+
+    @property
+    def token_spec(self) -> TokenSpec | None:
+        """See `TokenEncoder`: of towers that have tokens."""
+        if not isinstance(self.towers, TowersWithTokens):
+            return None
+        return TokenSpec(encoder=self.spec.fingerprint, **self.towers.token_sizes)
+
+    def encode_images_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> Tokens:
+        """See `TokenEncoder`."""
+        assert isinstance(self.towers, TowersWithTokens)  # noqa: S101 (there is a token_spec)
+        features, tokens = self.towers.image_features_and_tokens(pixels)
+        lengths = np.full(len(tokens), tokens.shape[1], dtype=np.int64)
+        return Tokens(tokens, lengths, self.heads.image.apply(features))
+
+    def encode_texts_with_tokens(self, texts: Sequence[str]) -> Tokens:
+        """See `TokenEncoder`."""
+        assert isinstance(self.towers, TowersWithTokens)  # noqa: S101 (there is a token_spec)
+        features, tokens = self.towers.text_features_and_tokens(texts)
+        width = self.towers.token_sizes["text_width"]
+        return Tokens(*padded(tokens, width), self.heads.text.apply(features))

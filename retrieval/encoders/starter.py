@@ -19,6 +19,7 @@ from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers import efficientnet, minilm, sentence
 from retrieval.encoders.towers.graphs import Graph, GraphSource
 from retrieval.encoders.towers.texts import MAX_CHARACTERS
+from retrieval.tokens.codec import FORMAT
 
 if TYPE_CHECKING:
     from retrieval.encoders.towers.efficientnet import EfficientNetLite2
@@ -29,6 +30,9 @@ HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
 HEADS_SHA256 = "caa45ffbfb695802c92c8ac50ff712d5408a23659ea57b609e85027eb29405c1"
 SEEN = HEADS.with_suffix(".seen")
 """Which pictures the heads were trained on: python -m retrieval.training.recipes.starter."""
+
+TEXT_LENGTH = 40
+"""Pieces of a text that have tokens: all of 99 in 100 captions and titles."""
 
 _TRAIN = "train them again: python -m retrieval.training.recipes.starter --help"
 
@@ -97,6 +101,31 @@ class StarterTowers:
     def image_cells(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 [n, 224, 224, 3] -> float32 [n, 14, 14, image_features_dimension], see `EfficientNetLite2`."""
         return self._image_tower.cell_features(pixels)
+
+    @property
+    def token_sizes(self) -> Mapping[str, Any]:
+        """See `TowersWithTokens`."""
+        sides = efficientnet.projections()
+        learned = FORMAT + "".join(sides[side].digest for side in sorted(sides))
+        return {
+            "places": efficientnet.PLACES,
+            "image_width": sides["image"].width,
+            "text_width": sides["text"].width,
+            "text_length": TEXT_LENGTH,
+            "projection_hash": hashlib.sha256(learned.encode()).hexdigest(),
+        }
+
+    def image_features_and_tokens(self, pixels: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        """As `image_features`, and the last map's places: float32 [n, 49, 192]."""
+        return self._image_tower.features_and_tokens(pixels)
+
+    def text_features_and_tokens(self, texts: Sequence[str]) -> tuple[FloatArray, Sequence[FloatArray]]:
+        """As `text_features`, and the pieces that the English tower sees: none of a text that it is not asked for."""
+        multilingual, english = self._text_towers
+        features, states = english.features_and_states(texts, TEXT_LENGTH)
+        projection = efficientnet.projections()["text"]
+        tokens = [projection.apply(each) for each in states]
+        return np.concatenate([multilingual.features(texts), features], axis=1), tokens
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 [len(texts), text_features_dimension]; the first 1,000 characters of each count.

