@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from retrieval.tokens.value import TokenSpec
 
 BANK = 512
-"""Vectors of each side by which hubs are known: 1 MB. On validation captions 512 lifted text to image from .346 to .362,
+"""Vectors of each side by which hubs are known: 1 MB. 512 lifted validation captions from success@1 .346 to .362,
 1,500 to .369."""
 SHARPNESS = 25.0
 
