@@ -19,20 +19,21 @@ from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers import efficientnet, minilm, sentence
 from retrieval.encoders.towers.graphs import Graph, GraphSource
 from retrieval.encoders.towers.texts import MAX_CHARACTERS
-from retrieval.tokens.codec import FORMAT
+from retrieval.tokens import projection
+from retrieval.tokens.codec import padded
+from retrieval.tokens.value import Tokens, TokenSpec
 
 if TYPE_CHECKING:
     from retrieval.encoders.towers.efficientnet import EfficientNetLite2
     from retrieval.encoders.towers.minilm import MiniLM
     from retrieval.encoders.towers.sentence import MultilingualSentenceEncoder
 
+TEXT_TOKENS = 40  # pieces, of 128: as the projections were fitted on
+
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
 HEADS_SHA256 = "caa45ffbfb695802c92c8ac50ff712d5408a23659ea57b609e85027eb29405c1"
 SEEN = HEADS.with_suffix(".seen")
 """Which pictures the heads were trained on: python -m retrieval.training.recipes.starter."""
-
-TEXT_LENGTH = 40
-"""Pieces of a text that have tokens: all of 99 in 100 captions and titles."""
 
 _TRAIN = "train them again: python -m retrieval.training.recipes.starter --help"
 
@@ -75,7 +76,7 @@ class StarterTowers:
 
     @cached_property
     def _image_tower(self) -> "EfficientNetLite2":
-        return efficientnet.EfficientNetLite2(self._graphs.get("image"))
+        return efficientnet.EfficientNetLite2(self._graphs.get("image"), self._graphs.get("image.tokens"))
 
     @cached_property
     def _text_towers(self) -> "tuple[MultilingualSentenceEncoder, MiniLM]":
@@ -102,37 +103,31 @@ class StarterTowers:
         """uint8 [n, 224, 224, 3] -> float32 [n, 14, 14, image_features_dimension], see `EfficientNetLite2`."""
         return self._image_tower.cell_features(pixels)
 
-    @property
-    def token_sizes(self) -> Mapping[str, Any]:
-        """See `TowersWithTokens`."""
-        sides = efficientnet.projections()
-        learned = FORMAT + "".join(sides[side].digest for side in sorted(sides))
-        return {
-            "places": efficientnet.PLACES,
-            "image_width": sides["image"].width,
-            "text_width": sides["text"].width,
-            "text_length": TEXT_LENGTH,
-            "projection_hash": hashlib.sha256(learned.encode()).hexdigest(),
-        }
-
-    def image_features_and_tokens(self, pixels: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        """As `image_features`, and the last map's places: float32 [n, 49, 192]."""
-        return self._image_tower.features_and_tokens(pixels)
-
-    def text_features_and_tokens(self, texts: Sequence[str]) -> tuple[FloatArray, Sequence[FloatArray]]:
-        """As `text_features`, and the pieces that the English tower sees: none of a text that it is not asked for."""
-        multilingual, english = self._text_towers
-        features, states = english.features_and_states(texts, TEXT_LENGTH)
-        projection = efficientnet.projections()["text"]
-        tokens = [projection.apply(each) for each in states]
-        return np.concatenate([multilingual.features(texts), features], axis=1), tokens
-
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 [len(texts), text_features_dimension]; the first 1,000 characters of each count.
 
         What the multilingual tower gives, and beside it what the English one does, zeros where it is not asked.
         """
         return np.concatenate([tower.features(texts) for tower in self._text_towers], axis=1)
+
+    def token_spec_for(self, encoder: str) -> TokenSpec:
+        """The image tower's last map as 49 places, the English tower's last layer as up to 40 pieces."""
+        image, text = projection.of_starter()
+        kind = projection.hash_of([image, text])
+        return TokenSpec(encoder, efficientnet.PLACES, image.width, text.width, TEXT_TOKENS, kind)
+
+    def image_features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> Tokens:
+        """uint8 [n, 224, 224, 3] -> 49 tokens each, with their features; n may be 0."""
+        features, tokens = self._image_tower.features_with_tokens(pixels)
+        return Tokens(tokens, np.full(len(pixels), efficientnet.PLACES, dtype=np.int64), features)
+
+    def text_features_with_tokens(self, texts: Sequence[str]) -> Tokens:
+        """Texts -> up to 40 tokens each, none for a text that is not English, with their features; may be empty."""
+        multilingual, english = self._text_towers
+        _, text = projection.of_starter()
+        features, states = english.features_with_tokens(texts, longest=TEXT_TOKENS)
+        tokens, lengths = padded([text.apply(each) for each in states], text.width)
+        return Tokens(tokens, lengths, np.concatenate([multilingual.features(texts), features], axis=1))
 
 
 def load_starter(

@@ -1,61 +1,77 @@
-"""From a tower's own width to that of tokens: principal components that are shipped, or numbers drawn once for all."""
+"""What brings a tower's own width to one small enough to keep for every place of every photo.
+
+The starter's matrices are shipped: principal components of what its towers give over training pictures and their texts,
+each scaled by its variance to the power -1/4, so that the strong ones do not drown the rest in 8 bits. For other
+towers it is a random matrix, which keeps distances (Johnson & Lindenstrauss 1984) and needs no data.
+"""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from retrieval.encoders.base import FloatArray
 from retrieval.encoders.towers.pinned import read_pinned
+from retrieval.tokens.codec import FORMAT
 
-WIDTH = 192
-"""Numbers in a token. With 49 places a photo takes 9.5 KB; 320 numbers, 15.8 KB, made rerankers no better."""
+NARROW = 192
+"""49 tokens of so many numbers take 9.5 KB a photo."""
+
+STARTER = Path(__file__).parents[1] / "encoders" / "assets" / "starter-tokens.safetensors"
+STARTER_SHA256 = "aa3371ae89d7bebd8012b6826955601abddbf74861c5a5eb99b745f5865bb427"
 
 
 @dataclass(frozen=True)
 class Projection:
-    """Tokens are (states - mean) @ matrix. mean: float32 [wide]; matrix: float32 [wide, narrow]."""
+    """mean: float32 [wide]. matrix: float32 [wide, narrow]."""
 
     mean: FloatArray
     matrix: FloatArray
 
     @property
     def width(self) -> int:
+        """Numbers in a projected token."""
         return int(self.matrix.shape[1])
 
-    @property
-    def digest(self) -> str:
-        """Hex SHA-256 over both."""
-        return hashlib.sha256(self.mean.tobytes() + self.matrix.tobytes()).hexdigest()
-
-    def apply(self, states: FloatArray) -> FloatArray:
-        """float32 [..., wide] -> float32 [..., narrow]."""
-        tokens: FloatArray = (states - self.mean) @ self.matrix
-        return tokens
+    def apply(self, tokens: FloatArray) -> FloatArray:
+        """float32 [..., wide] -> (tokens - mean) @ matrix, float32 [..., narrow]."""
+        centred: FloatArray = np.asarray(tokens - self.mean, dtype=np.float32)
+        return centred @ self.matrix
 
 
-def drawn(wide: int) -> Projection:
-    """A Gaussian projection to WIDTH, which keeps distances (Johnson & Lindenstrauss 1984); none where wide is less.
-
-    The same numbers for every model of that width, so that collections and rerankers need not carry them.
-    """
-    if wide <= WIDTH:
-        return Projection(np.zeros(wide, np.float32), np.eye(wide).astype(np.float32))
-    matrix: FloatArray = np.random.default_rng(0).standard_normal((wide, WIDTH)).astype(np.float32)
-    return Projection(np.zeros(wide, np.float32), matrix / np.float32(WIDTH**0.5))
+def seeded(wide: int, narrow: int = NARROW) -> Projection | None:
+    """Gaussian numbers / sqrt(narrow), the same everywhere; None where `wide` is small enough as it is."""
+    if wide <= narrow:
+        return None
+    matrix = np.random.default_rng(0).standard_normal((wide, narrow)) / np.sqrt(narrow)
+    return Projection(np.zeros(wide, dtype=np.float32), matrix.astype(np.float32))
 
 
-def shipped(path: Path, sha256: str) -> dict[str, Projection]:
-    """By side, `image` and `text`, what a file of this project holds, see `read_pinned` for errors.
+@lru_cache(maxsize=1)
+def of_starter() -> tuple[Projection, Projection]:
+    """For its image tower's 1280 numbers, and for its English text tower's 384.
 
-    Principal components of states over training pictures and texts, each scaled by its variance to the power -1/4: so
-    that those of little variance are not rounded away, and none is as loud as the first.
+    Raises WeightsUnavailable if the file cannot be read, EncoderError if it is not the one that is shipped.
     """
     from safetensors.numpy import load
 
-    held = load(read_pinned(path, sha256, package="catalens"))
-    return {
-        side: Projection(held[f"{side}.mean"].astype(np.float32), held[f"{side}.matrix"].astype(np.float32))
+    held = load(read_pinned(STARTER, STARTER_SHA256, package="catalens"))
+    image, text = (
+        Projection(held[f"{side}.mean"].astype(np.float32), held[f"{side}.matrix"].astype(np.float32))
         for side in ("image", "text")
-    }
+    )
+    return image, text
+
+
+def hash_of(projections: Sequence[Projection | None]) -> str:
+    """Hex SHA-256 over the matrices, in the order given, and over how tokens are rounded."""
+    digest = hashlib.sha256(FORMAT.encode())
+    for one in projections:
+        digest.update(b"none" if one is None else str(one.matrix.shape).encode())
+        if one is not None:
+            digest.update(one.mean.astype("<f4").tobytes())
+            digest.update(one.matrix.astype("<f4").tobytes())
+    return digest.hexdigest()

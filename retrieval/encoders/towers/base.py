@@ -11,6 +11,8 @@ from retrieval.encoders.base import FloatArray
 if TYPE_CHECKING:
     from PIL import Image
 
+    from retrieval.tokens.value import Tokens, TokenSpec
+
 
 class Towers(Protocol):
     """An image tower and a text tower whose weights never change. Features are what they give before any head.
@@ -80,18 +82,17 @@ class SpatialTowers(Protocol):
 
 
 @runtime_checkable
-class TowersWithTokens(Protocol):
-    """Towers that can give what a reranker looks at, beside the features and in the same pass."""
+class TokenTowers(Protocol):
+    """Towers that can also give what a reranker looks at, of the forward pass that gives the features."""
 
-    @property
-    def token_sizes(self) -> Mapping[str, Any]:
-        """The fields of `TokenSpec` but for the encoder, by name."""
+    def token_spec_for(self, encoder: str) -> "TokenSpec | None":
+        """What their tokens are beside the vectors of an encoder with that fingerprint; None if they have none here."""
         ...
 
-    def image_features_and_tokens(self, pixels: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        """As `image_features`, and tokens float32 [n, places, image_width]."""
+    def image_features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> "Tokens":
+        """Stacked `preprocess` results [n, …] -> tokens, whose `vectors` are those of `image_features`; n may be 0."""
         ...
 
-    def text_features_and_tokens(self, texts: Sequence[str]) -> tuple[FloatArray, Sequence[FloatArray]]:
-        """As `text_features`, and of each text tokens float32 [length, text_width], length 0 to text_length."""
+    def text_features_with_tokens(self, texts: Sequence[str]) -> "Tokens":
+        """Texts -> tokens, whose `vectors` are those of `text_features`; may be empty."""
         ...

