@@ -17,8 +17,10 @@ from retrieval.catalogue.schema import (
     items,
     ledger,
     photo_embeddings,
+    photo_tokens,
     photos,
     text_embeddings,
+    text_tokens,
     texts,
 )
 from retrieval.catalogue.schema import tombstones as tombstone_table
@@ -31,24 +33,29 @@ COUNTERS = ("revision", "items", "photos", "texts", "ledger")  # all but the fir
 
 @dataclass(frozen=True)
 class EncodedPhoto:
-    """width, height: of the upright original in pixels; vector: little-endian float16, unit length."""
+    """width, height: of the upright original in pixels; vector: little-endian float16, unit length.
+
+    tokens: what `retrieval.tokens.codec.pack` made, None where the collection keeps none.
+    """
 
     width: int
     height: int
     vector: bytes
+    tokens: bytes | None = None
 
 
 @dataclass(frozen=True)
 class FinishedItem:
     """A plan with its results. encoded and failures are by path, for the photos that were to be encoded.
 
-    text_vectors: one for each of the plan's add_texts.
+    text_vectors: one for each of the plan's add_texts. text_tokens: likewise, or empty where the collection keeps none.
     """
 
     plan: ItemPlan
     encoded: Mapping[str, EncodedPhoto] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
     text_vectors: Sequence[bytes] = ()
+    text_tokens: Sequence[bytes | None] = ()
 
     def outcome(self, photo: PhotoPlan) -> tuple[Outcome, str]:
         """What became of one of its photos, and why."""
@@ -107,10 +114,12 @@ class Changes:
         old_texts = owned_by(self._connection, texts, [key]) if plan.new_id else plan.drop_texts
         self._dead["text"].extend(old_texts)
         self._dead["image"].extend(plan.drop_photos)
-        for (name, content), vector in zip(plan.add_texts, finished.text_vectors, strict=True):
+        tokens = finished.text_tokens or [None] * len(plan.add_texts)
+        for (name, content), vector, data in zip(plan.add_texts, finished.text_vectors, tokens, strict=True):
             text_id = self._new_id("texts")
             self._inserts[texts].append({"id": text_id, "item": key, "field": name, "content": content})
             self._embed(text_embeddings, text_id, vector)
+            self._keep_tokens(text_tokens, text_id, data)
         for photo in plan.photos:
             self._store_photo(key, photo, finished)
 
@@ -175,7 +184,8 @@ class Changes:
                 columns = [name for name in rows[0] if name != "key"]
                 statement = update(table).where(table.c.id == bindparam("key"))
                 self._connection.execute(statement.values({name: bindparam(name) for name in columns}), rows)
-        for table in (items, photos, photo_embeddings, texts, text_embeddings, tombstone_table, ledger):
+        embedded = photo_embeddings, photo_tokens, texts, text_embeddings, text_tokens
+        for table in (items, photos, *embedded, tombstone_table, ledger):
             rows = self._inserts[table]
             if rows:
                 self._connection.execute(insert(table), rows)
@@ -214,7 +224,8 @@ class Changes:
             )
             return
         if photo.action is Action.COPY and photo.copy_of is not None:
-            encoded = EncodedPhoto(photo.copy_of.width, photo.copy_of.height, photo.copy_of.vector)
+            known = photo.copy_of
+            encoded = EncodedPhoto(known.width, known.height, known.vector, known.tokens)
         elif photo.path in finished.encoded:
             encoded = finished.encoded[photo.path]
         else:
@@ -236,9 +247,14 @@ class Changes:
             }
         )
         self._embed(photo_embeddings, photo_id, encoded.vector)
+        self._keep_tokens(photo_tokens, photo_id, encoded.tokens)
 
     def _embed(self, table: Table, owner_id: int, vector: bytes) -> None:
         self._inserts[table].append({"owner_id": owner_id, "encoder_id": self._encoder_id, "vector": vector})
+
+    def _keep_tokens(self, table: Table, owner_id: int, data: bytes | None) -> None:
+        if data is not None:
+            self._inserts[table].append({"owner_id": owner_id, "encoder_id": self._encoder_id, "data": data})
 
     def _new_id(self, name: str) -> int:
         self._last[name] += 1

@@ -1,6 +1,7 @@
 """The queue before the encoder: pixels wait for a full batch, and equal bytes go through once."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy.typing as npt
 from indexer.changes import EncodedPhoto, FinishedItem
 from indexer.plan import ItemPlan, PhotoPlan
 from retrieval.catalogue.queries import STORED_DTYPE
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder
+from retrieval.tokens.codec import pack_rows
 
-RECENT = (
-    2_048  # results kept for later photos of the same bytes: 3 MB, and more than are planned before they are stored
-)
+# Results kept for later photos of the same bytes: 3 MB, with tokens 22 MB; and more than are planned before they are
+# stored.
+RECENT = 2_048
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,42 @@ class Working:
         return FinishedItem(self.plan, self.encoded, self.failures)
 
 
+TEXTS_AT_ONCE = 256  # with tokens: 8 MB of them
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What turns pixels and texts into what is stored. with_tokens: the encoder has them and the collection keeps them.
+
+    Both give vectors float32 [n, dimension], and for each row its packed tokens or None.
+    """
+
+    encoder: DualEncoder
+    with_tokens: bool = False
+
+    def images(self, pixels: npt.NDArray[Any]) -> tuple[FloatArray, list[bytes | None]]:
+        if self.with_tokens and isinstance(self.encoder, TokenEncoder):
+            made = self.encoder.encode_images_with_tokens(pixels)
+            return made.vectors, pack_rows(made)
+        return self.encoder.encode_images(pixels), [None] * len(pixels)
+
+    def texts(self, texts: Sequence[str]) -> tuple[FloatArray, list[bytes | None]]:
+        if not (self.with_tokens and isinstance(self.encoder, TokenEncoder)):
+            return self.encoder.encode_texts(texts), [None] * len(texts)
+        vectors = np.empty((len(texts), self.encoder.spec.dimension), dtype=np.float32)
+        tokens: list[bytes | None] = []
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            made = self.encoder.encode_texts_with_tokens(texts[start : start + TEXTS_AT_ONCE])
+            vectors[start : start + TEXTS_AT_ONCE] = made.vectors
+            tokens += pack_rows(made)
+        return vectors, tokens
+
+
 class EncodeQueue:
     """Photos between the decoder and the encoder. at_once: how many are encoded together."""
 
-    def __init__(self, encoder: DualEncoder, at_once: int) -> None:
-        self._encoder = encoder
+    def __init__(self, encoding: Encoding, at_once: int) -> None:
+        self._encoding = encoding
         self._at_once = at_once
         self._waiting: list[tuple[str, Decoded]] = []
         self._expecting: dict[str, list[tuple[Working, str]]] = {}
@@ -89,10 +122,10 @@ class EncodeQueue:
         """Encode what waits. Returns the number of photos encoded."""
         if not self._waiting:
             return 0
-        vectors = self._encoder.encode_images(np.stack([decoded.pixels for _, decoded in self._waiting]))
-        for (content_hash, decoded), vector in zip(self._waiting, vectors, strict=True):
+        vectors, tokens = self._encoding.images(np.stack([decoded.pixels for _, decoded in self._waiting]))
+        for (content_hash, decoded), vector, data in zip(self._waiting, vectors, tokens, strict=True):
             usable = bool(np.isfinite(vector).all())
-            encoded = EncodedPhoto(decoded.width, decoded.height, as_stored(vector)) if usable else None
+            encoded = EncodedPhoto(decoded.width, decoded.height, as_stored(vector), data) if usable else None
             self._settle(content_hash, encoded or "the model gave no usable vector")
         self._waiting.clear()
         return len(vectors)

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 
 from indexer.state import FileStamp, KnownFile, KnownItem, KnownPhoto
 from retrieval.catalogue.queries import chunks
-from retrieval.catalogue.schema import items, ledger, photo_embeddings, photos, sources, texts
+from retrieval.catalogue.schema import items, ledger, photo_embeddings, photo_tokens, photos, sources, texts
 
 MAX_COPIES = 8
 
@@ -65,17 +65,18 @@ def known_items(connection: Connection, names: Sequence[str]) -> dict[str, Known
 
 
 def known_contents(connection: Connection, hashes: Sequence[str]) -> dict[str, list[KnownPhoto]]:
-    """Stored photos with these content hashes, with their vectors and the ledger entries that brought them.
+    """Stored photos with these content hashes, with vectors, tokens and the ledger entries that brought them.
 
     At most MAX_COPIES of each: one is enough to copy its vector, and a catalogue may show one placeholder everywhere.
     """
     place = func.row_number().over(partition_by=photos.c.content_hash, order_by=photos.c.id).label("place")
     copies = select(photos.c.id, place).where(photos.c.content_hash.in_(bindparam("hashes", expanding=True))).subquery()
     statement = (
-        select(*_photo_columns(), photo_embeddings.c.vector, sources.c.kind, ledger.c.id)
+        select(*_photo_columns(), photo_embeddings.c.vector, sources.c.kind, ledger.c.id, photo_tokens.c.data)
         .join_from(photos, copies, copies.c.id == photos.c.id)
         .join(items)
         .join(photo_embeddings, photo_embeddings.c.owner_id == photos.c.id)
+        .outerjoin(photo_tokens, photo_tokens.c.owner_id == photos.c.id)
         .join(sources, sources.c.id == items.c.source_id)
         .outerjoin(
             ledger,

@@ -14,7 +14,7 @@ import numpy as np
 from indexer.calibration import recalibrate
 from indexer.changes import FinishedItem
 from indexer.compaction import compact
-from indexer.encoding import Decoded, EncodeQueue, Working, as_stored
+from indexer.encoding import Decoded, EncodeQueue, Encoding, Working, as_stored
 from indexer.known import known_contents, known_files, known_items
 from indexer.memory import Limits, free_memory, limits
 from indexer.observe import observe
@@ -22,10 +22,11 @@ from indexer.plan import Action, ItemPlan, Outcome, PhotoPlan, Planner
 from indexer.sources.base import Rejected, Source, SourceItem
 from indexer.state import Known
 from indexer.summary import Progress, Summary
+from indexer.tokens import goes_on, lacking, required_spec, start_keeping
 from indexer.writer import CollectionWriter, open_writer
 from retrieval.ahead import ahead
 from retrieval.catalogue import queries
-from retrieval.encoders.base import DualEncoder
+from retrieval.encoders.base import DualEncoder, FloatArray
 from retrieval.errors import ImageError
 from retrieval.images import MAX_PIXELS, decode_file
 from retrieval.index.ladder import EXACT_ROWS
@@ -49,23 +50,32 @@ def index_sources(
     max_pixels: int = MAX_PIXELS,
     retry_failed: bool = False,
     exact_rows: int = EXACT_ROWS,
+    rerank_tokens: bool = False,
 ) -> Summary:
     """Bring a collection up to date with its sources, making it if it does not exist.
 
     Every batch is committed as it is finished: a run that is stopped at any moment leaves a valid collection, and the
     next run goes on from there. Other sources of the collection are left alone. One bad photo is counted and reported.
     max_pixels: photos with more are refused. retry_failed: also read the files again that failed three times; a higher
-    cap than usual does so by itself. exact_rows: up to how many rows the index is an exact scan.
+    cap than usual does so by itself. exact_rows: up to how many rows the index is an exact scan. rerank_tokens: from
+    now on keep for each new photo and text what a reranker looks at; a collection that does so goes on without asking.
 
-    Raises CollectionLocked, StorageError, FingerprintMismatch; SourceError when a source breaks while it is read.
+    Raises CollectionLocked, StorageError, FingerprintMismatch, EncoderError when the model has no tokens that are asked
+    for; SourceError when a source breaks while it is read.
     """
     started = perf_counter()
     tell: OnProgress = on_progress or (lambda _: None)
     # Threads, not processes: Pillow releases the interpreter's lock. Pixels of processes would have to be sent over.
+    spec = required_spec(encoder) if rerank_tokens else None
     with open_writer(folder, encoder.spec) as writer, ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        if spec is not None:
+            start_keeping(writer.engine, folder, writer.encoder_id, spec)
+        with writer.engine.connect() as connection:
+            with_tokens, note = goes_on(connection, encoder)
         run = _Run(
             writer=writer,
             encoder=encoder,
+            encoding=Encoding(encoder, with_tokens),
             pool=pool,
             tell=tell,
             total=sum(source.count() for source in sources),
@@ -87,6 +97,11 @@ def index_sources(
             one.finish()
         compact(folder, writer.engine, lambda done, rows: tell(Progress("index", done, rows)), exact_rows=exact_rows)
         recalibrate(folder, writer.engine, encoder)
+        if with_tokens:
+            with writer.engine.connect() as connection:
+                note = lacking(connection)
+    if note:
+        run.summary.notes.append(note)
     run.summary.seconds = perf_counter() - started
     return run.summary
 
@@ -97,6 +112,7 @@ class _Run:
 
     writer: CollectionWriter
     encoder: DualEncoder
+    encoding: Encoding
     pool: ThreadPoolExecutor
     tell: OnProgress
     total: int
@@ -133,7 +149,7 @@ class _SourceRun:
         self._planner = Planner(self.row.id, self.row.kind, os.path.exists, run.earlier)
         self._rejected: list[Rejected] = []
         self._working: list[Working] = []
-        self._queue = EncodeQueue(run.encoder, run.limits.at_once)
+        self._queue = EncodeQueue(run.encoding, run.limits.at_once)
 
     def run(self) -> None:
         """Index what the source names."""
@@ -233,13 +249,9 @@ class _SourceRun:
             return
         contents = [text for one in finished if self.row.keeps(one) for _, text in one.plan.add_texts]
         # A text that the model cannot place becomes a zero vector: it is stored, and its score is 0 with every query.
-        vectors = iter(np.nan_to_num(self._run.encoder.encode_texts(contents), nan=0, posinf=0, neginf=0))
-        finished = [
-            replace(one, text_vectors=[as_stored(next(vectors)) for _ in one.plan.add_texts])
-            if self.row.keeps(one)
-            else one
-            for one in finished
-        ]
+        vectors, tokens = self._run.encoding.texts(contents)
+        encoded = zip(np.nan_to_num(vectors, nan=0, posinf=0, neginf=0), tokens, strict=True)
+        finished = [self._with_texts(one, encoded) if self.row.keeps(one) else one for one in finished]
         self._run.writer.store(self.row, finished)
         self._run.summary.embedded_texts += len(contents)
         self._working = [item for item in self._working if not item.ready]
@@ -247,6 +259,15 @@ class _SourceRun:
             self._count(one)
         self._run.tell_photos()
         self._run.compact_now_and_then(len(finished))
+
+    def _with_texts(self, finished: FinishedItem, encoded: Iterator[tuple[FloatArray, bytes | None]]) -> FinishedItem:
+        """With as many of the encoded texts as it adds."""
+        mine = list(islice(encoded, len(finished.plan.add_texts)))
+        return replace(
+            finished,
+            text_vectors=[as_stored(vector) for vector, _ in mine],
+            text_tokens=[data for _, data in mine],
+        )
 
     def _count(self, finished: FinishedItem) -> None:
         summary, plan = self._run.summary, finished.plan

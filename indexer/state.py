@@ -51,7 +51,10 @@ class ObservedItem:
 
 @dataclass(frozen=True)
 class KnownPhoto:
-    """A stored photo. vector: its embedding as stored; source_kind and ledger_id: of the entry that brought it."""
+    """A stored photo.
+
+    vector, tokens: as stored, no tokens where there are none. source_kind, ledger_id: of the entry that brought it.
+    """
 
     photo_id: int
     item_key: int
@@ -64,6 +67,7 @@ class KnownPhoto:
     vector: bytes = b""
     source_kind: str = ""
     ledger_id: int | None = None
+    tokens: bytes | None = None
 
 
 @dataclass(frozen=True)

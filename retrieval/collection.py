@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, Engine
 
-from retrieval.catalogue import lexical, queries, rule_queries
+from retrieval.catalogue import lexical, queries, rule_queries, token_queries
 from retrieval.catalogue.engine import database_status, is_immutable, reading_engine
 from retrieval.catalogue.lexical import Matches, Postings
 from retrieval.catalogue.queries import EncoderRow, ItemRow, Modality, OwnerRow, Problem
@@ -30,6 +30,7 @@ from retrieval.items import ItemTable
 from retrieval.lexical import Term
 from retrieval.rules.load import rules_in_force
 from retrieval.rules.ruleset import NO_RULES, RuleSet
+from retrieval.tokens.value import Tokens, TokenSpec
 
 BLOCK_ROWS = 65_536  # 64 MB at 512 numbers
 IDS_COMPARED = 20_000  # ids looked at for one like a mistyped one: 0.1 s
@@ -226,6 +227,21 @@ class Collection:
         with self._reading() as connection:
             return queries.vectors_of(connection, modality, owner_ids, self.encoder.dimension)
 
+    def token_spec(self) -> TokenSpec | None:
+        """What the collection keeps tokens for; None if it keeps none."""
+        with self._reading() as connection:
+            return token_queries.token_spec(connection)
+
+    def tokens(self, modality: Modality, owner_ids: Sequence[int] | IdArray) -> tuple[Tokens, IdArray]:
+        """Tokens of photos or texts with their stored vectors, rows in the order asked for.
+
+        Second the ids of those whose tokens are missing or damaged: their rows have the length 0 and a vector. A photo
+        or text that was deleted meanwhile has neither, and is not among them.
+        """
+        with self._reading() as connection:
+            spec = token_queries.token_spec(connection)
+            return token_queries.tokens_of(connection, modality, owner_ids, spec=spec, dimension=self.encoder.dimension)
+
     def item_keys(self, modality: Modality, owner_ids: list[int]) -> dict[int, int]:
         """The item of each photo or text; those deleted meanwhile are missing."""
         with self._reading() as connection:
@@ -326,6 +342,7 @@ class Collection:
                 "revision": queries.revision(connection),
                 "sources": queries.source_locations(connection),
                 "index": index,
+                "tokens": token_queries.token_counts(connection),
             }
 
     def stored_rules(self, version: int | None = None) -> StoredRules | None:

@@ -103,6 +103,28 @@ def _embedding_table(name: str, owner: Table) -> Table:
 photo_embeddings = _embedding_table("photo_embeddings", photos)
 text_embeddings = _embedding_table("text_embeddings", texts)
 
+
+def _token_table(name: str, owner: Table) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("owner_id", ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+        Column("encoder_id", ForeignKey("encoders.id"), primary_key=True, autoincrement=False),
+        Column("data", LargeBinary, nullable=False),  # retrieval/tokens/codec.py
+    )
+
+
+# What a reranker looks at, kept where the collection asks for it: a row in `token_specs`, which says what it reads.
+photo_tokens = _token_table("photo_tokens", photos)
+text_tokens = _token_table("text_tokens", texts)
+token_specs = Table(
+    "token_specs",
+    metadata,
+    Column("encoder_id", ForeignKey("encoders.id"), primary_key=True, autoincrement=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("spec", JSON, nullable=False),  # TokenSpec.to_json()
+)
+
 # Photos (`image`), texts (`text`) and items (`item`) that were deleted, with the revision that deleted them. Those from
 # before the older of the kept generations are dropped, and `counters.forgotten` is the last revision that lost some.
 tombstones = Table(

@@ -8,7 +8,7 @@ from retrieval.catalogue.queries import EncoderRow
 from retrieval.encoders.base import EncoderSpec
 from retrieval.errors import CollectionDamaged, FingerprintMismatch
 
-HEAD = "0006"
+HEAD = "0007"
 
 
 def version_of(connection: Connection) -> str | None:

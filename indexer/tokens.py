@@ -1,0 +1,84 @@
+"""Whether a run keeps what a reranker looks at: where it is asked for, or where the collection has it already."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, delete, insert
+
+from retrieval.catalogue.queries import rows_after
+from retrieval.catalogue.schema import token_specs
+from retrieval.catalogue.token_queries import TOKENS, token_counts, token_spec
+from retrieval.encoders.base import DualEncoder, TokenEncoder
+from retrieval.errors import EncoderError, FingerprintMismatch
+from retrieval.tokens.value import TokenSpec
+
+
+def spec_of(encoder: DualEncoder) -> TokenSpec | None:
+    """What tokens an encoder gives here; None if it gives none."""
+    return encoder.token_spec if isinstance(encoder, TokenEncoder) else None
+
+
+def required_spec(encoder: DualEncoder) -> TokenSpec:
+    """The same. Raises EncoderError if it gives none."""
+    spec = spec_of(encoder)
+    if spec is None:
+        runtime = str(getattr(encoder, "runtime", "torch"))
+        hint = "starter has them, and every open_clip model whose image tower is a vision transformer"
+        raise EncoderError(
+            f"{encoder.spec.name} gives no places of a picture, which reranking needs",
+            hint=hint if runtime == "torch" else "on this runtime; use --runtime torch",
+        )
+    return spec
+
+
+def start_keeping(engine: Engine, folder: Path, encoder_id: int, spec: TokenSpec) -> None:
+    """From now on the collection keeps these tokens. Raises FingerprintMismatch if it keeps others."""
+    with engine.begin() as connection:
+        kept = token_spec(connection)
+        if kept is None:
+            _write_spec(connection, encoder_id, spec)
+        elif kept.fingerprint != spec.fingerprint:
+            raise FingerprintMismatch(
+                f"{folder} keeps tokens of another kind ({kept.fingerprint}) than {spec.fingerprint}, which this "
+                "release makes",
+                hint="replace them with: catalens index --add-tokens",
+            )
+
+
+def replace_others(engine: Engine, encoder_id: int, spec: TokenSpec) -> bool:
+    """From now on the collection keeps these tokens, and none of another kind. Says if there were others."""
+    with engine.begin() as connection:
+        kept = token_spec(connection)
+        if kept is not None and kept.fingerprint == spec.fingerprint:
+            return False
+        for table in (*TOKENS.values(), token_specs):
+            connection.execute(delete(table))
+        _write_spec(connection, encoder_id, spec)
+        return kept is not None
+
+
+def goes_on(connection: Connection, encoder: DualEncoder) -> tuple[bool, str]:
+    """Does a run on this collection keep tokens? And what a person should know if it cannot though it should."""
+    kept, given = token_spec(connection), spec_of(encoder)
+    if kept is None:
+        return False, ""
+    if given is not None and given.fingerprint == kept.fingerprint:
+        return True, ""
+    return False, (
+        "New photos have no tokens for reranking, because "
+        + ("this release makes others" if given else f"{encoder.spec.name} gives none on this runtime")
+        + "; add them with: catalens index --add-tokens" * (given is not None)
+    )
+
+
+def lacking(connection: Connection) -> str:
+    """Says how many photos have no tokens though the collection keeps some; empty if all have them."""
+    photos = rows_after(connection, "image", 0)
+    without = photos - int(token_counts(connection)["photos"])
+    if without <= 0:
+        return ""
+    return f"{without:,} of {photos:,} photos have no tokens for reranking; add them with: catalens index --add-tokens"
+
+
+def _write_spec(connection: Connection, encoder_id: int, spec: TokenSpec) -> None:
+    row = {"encoder_id": encoder_id, "fingerprint": spec.fingerprint, "spec": spec.to_json()}
+    connection.execute(insert(token_specs), row)
