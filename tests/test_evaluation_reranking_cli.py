@@ -143,18 +143,7 @@ class TestWords:
         shown = terminal(judged)
         assert shown[0] == "Reranked by halves (halves, numpy)"
         assert shown[2].startswith("Text to image: first stage success@1 0.500, success@5 ")
-        assert shown[3].split() == [
-            "depth",
-            "success@1",
-            "change",
-            "p",
-            "success@5",
-            "change",
-            "nDCG@10",
-            "change",
-            "ms",
-            "p95",
-        ]
+        assert shown[3].split() == list(HEADINGS)
         assert shown[4].split()[:4] == ["5", "1.000", "+0.500*", "<.001"]
 
     def test_the_widest_figures_fit_too(self, judged: Reranking) -> None:
