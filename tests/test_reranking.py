@@ -39,7 +39,7 @@ from retrieval.tokens.value import Tokens, TokenSpec
 from tests.command_line import Run, runner
 from tests.fakes import ColourEncoder
 from tests.halves import PAIRS, WEIGHTS, HalvesEncoder, HalvesReranker, halves
-from tests.listed import ListSource
+from tests.listed import ListSource, worded
 
 # Both photos have all but the same mean colour: to the first stage the one with fewer dark pixels is the better.
 RIGHT, WRONG = "green-red", "red-green"
@@ -372,6 +372,18 @@ class NotANumber(HalvesReranker):
         return np.full(max(len(texts), len(photos)), np.nan, np.float32)
 
 
+class Shifted(HalvesReranker):
+    """As sure of the order, but of another height: what learns by softmax has no zero. A text without tokens gets 0."""
+
+    def match(self, texts: Tokens, photos: Tokens) -> FloatArray:
+        shifted: FloatArray = np.where(texts.lengths > 0, super().match(texts, photos) - 9, 0).astype(np.float32)
+        return shifted
+
+
+def fill(folder: Path, items: list[SourceItem]) -> None:
+    index_sources(folder, [ListSource(items)], HalvesEncoder(), rerank_tokens=True)
+
+
 def spec_of_halves() -> TokenSpec:
     spec = HalvesEncoder().token_spec
     assert spec is not None
@@ -460,6 +472,23 @@ class TestNeverFails:
         )
         assert answer.reranked is not None
         assert answer.reranked["scored"] == 19
+
+    def test_words_without_tokens(self, searcher: Searcher) -> None:
+        answer = kept(searcher, Query.of("words of no colour", rerank=20))
+        assert "gives these words no tokens" in answer.notes[0]
+
+    def test_texts_without_tokens_keep_their_places_though_all_else_scores_below_zero(self, tmp_path: Path) -> None:
+        fill(tmp_path / "c", worded("red green", "green red", "grey", "no colour"))
+        picture = halves("green", "red")
+        with Searcher.open(tmp_path / "c", HalvesEncoder()) as plain:
+            searcher = Searcher(plain.collection, HalvesEncoder(), Shifted(spec_of_halves()))
+            before = ids(searcher.search(image=picture, by="text"))
+            answer = searcher.search(image=picture, by="text", rerank=20)
+            only = searcher.search(image=picture, by="text", filter='item_id in ("grey", "no colour")', rerank=20)
+        assert before[2:] == ids(answer)[2:] == ["grey", "no colour"]
+        assert [hit.rerank_score is None for hit in answer.hits] == [False, False, True, True]
+        assert (ids(answer)[0], answer.reranked["scored"], answer.notes) == ("green red", 2, ())  # type: ignore[index]
+        assert "none of the texts has tokens" in only.notes[0]
 
     def test_all_tokens_damaged(self, tmp_path: Path) -> None:
         folder = made(tmp_path)
