@@ -27,6 +27,7 @@ from retrieval.evaluation.summary import to_json
 from retrieval.evaluation.types import EvaluationImage, EvaluationSet, EvaluationText, Task
 from retrieval.images import decode
 from retrieval.rerankers import default_reranker, load_reranker
+from retrieval.runtime.choose import runs_on
 from retrieval.tokens.codec import pack_rows
 from retrieval.training.sources import Example, read_sources
 
@@ -60,7 +61,9 @@ def main() -> None:
         found = to_json(evaluate_with_reranking(dataset, encoder, reranker, seen=seen))
         kept = ("dataset", "model", "n_images", "n_texts", "reranking", "seconds")
         write({"measured": "figures", **{key: found[key] for key in kept}})
-    write({"measured": "indexing", "model": arguments.model, **indexing(encoder, examples)})
+    write(
+        {"measured": "indexing", "model": arguments.model, "runtime": runs_on(encoder), **indexing(encoder, examples)}
+    )
 
 
 def held_out_set(source: str, examples: Iterable[Example]) -> EvaluationSet:
