@@ -16,10 +16,11 @@ from retrieval.rerankers.folder import weights_of
 from retrieval.rerankers.registry import KINDS
 from retrieval.training.combine import Candidates, choose_margin, choose_weight, success
 from retrieval.training.data import Described, TrainingData
-from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, TrainingPairs, fit_reranker
+from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, fit_reranker
 from retrieval.training.gather import gather
 from retrieval.training.hard_negatives import draw, mine
 from retrieval.training.reranker_data import TokenTowers
+from retrieval.training.reranker_pairs import TrainingPairs
 from retrieval.training.train_reranker import TrainedReranker, train_reranker
 from tests.fakes import COLOURS, ColourEncoder, PlaceEncoder
 

@@ -20,8 +20,17 @@ from retrieval.encoders import hub
 from retrieval.encoders.base import EncoderSpec
 from retrieval.encoders.clip import ClipEncoder
 from retrieval.encoders.clip_export import write_tokenizer
-from retrieval.encoders.clip_modules import can_be_trimmed, cells_source, graph_sources
+from retrieval.encoders.clip_modules import (
+    TEXT_TOKENS,
+    can_be_trimmed,
+    cells_source,
+    graph_sources,
+    token_grid,
+    token_sources,
+    token_widths,
+)
 from retrieval.encoders.clip_pixels import middle
+from retrieval.encoders.clip_reranking import TokenGraphs
 from retrieval.encoders.towers.graphs import torch_graph
 from retrieval.errors import CatalensError, EncoderError, UnknownModel, WeightsUnavailable
 
@@ -108,6 +117,22 @@ def _encoder(source: _Source, model: Any, tokenizer: Any) -> ClipEncoder:
         unpack=lambda folder: write_tokenizer(folder, tokenizer, Path(open_clip.tokenizer.default_bpe())),
         files=source.files,
         cells=torch_graph(cells) if cells else None,
+        token_graphs=_token_graphs(model, spec),
+    )
+
+
+def _token_graphs(model: Any, spec: EncoderSpec) -> TokenGraphs | None:
+    sources, grid = token_sources(model, spec), token_grid(model)
+    if sources is None or grid is None:
+        return None
+    image_width, text_width = token_widths(model)
+    return TokenGraphs(
+        image=torch_graph(sources["image"]),
+        text=torch_graph(sources["text"]),
+        places=grid[0] * grid[1],
+        image_width=image_width,
+        text_width=text_width,
+        longest=min(TEXT_TOKENS, int(model.context_length)),
     )
 
 

@@ -17,13 +17,18 @@ from retrieval.encoders.base import FloatArray
 from retrieval.encoders.heads import load_heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers import efficientnet, minilm, sentence
-from retrieval.encoders.towers.graphs import Graph, GraphSource
+from retrieval.encoders.towers.graphs import IMAGE_TOKENS, Graph, GraphSource
 from retrieval.encoders.towers.texts import MAX_CHARACTERS
+from retrieval.tokens import projection
+from retrieval.tokens.codec import padded
+from retrieval.tokens.value import Tokens, TokenSpec
 
 if TYPE_CHECKING:
     from retrieval.encoders.towers.efficientnet import EfficientNetLite2
     from retrieval.encoders.towers.minilm import MiniLM
     from retrieval.encoders.towers.sentence import MultilingualSentenceEncoder
+
+TEXT_TOKENS = 40  # pieces, of 128: as the projections were fitted on
 
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
 HEADS_SHA256 = "caa45ffbfb695802c92c8ac50ff712d5408a23659ea57b609e85027eb29405c1"
@@ -46,7 +51,8 @@ TOWERS_SHA256 = towers_hash(efficientnet.TUNED_SHA256)
 class StarterTowers:
     """The starter's `Towers`. Each loads on its first call: a text never pays for torch.
 
-    graphs, unpacked: of an export, see `retrieval/encoders/towers/graphs.py`. runtime: see `Towers`.
+    graphs, unpacked: of an export, see `retrieval/encoders/towers/graphs.py`. runtime: see `Towers`. An export without
+    the graph for tokens, which an earlier release made, is as good as ever for vectors; tokens then run in torch.
     """
 
     name = "starter"
@@ -71,15 +77,17 @@ class StarterTowers:
 
     @cached_property
     def _image_tower(self) -> "EfficientNetLite2":
-        return efficientnet.EfficientNetLite2(self._graphs.get("image"))
+        return efficientnet.EfficientNetLite2(self._graphs.get("image"), self._graphs.get(IMAGE_TOKENS))
 
     @cached_property
     def _text_towers(self) -> "tuple[MultilingualSentenceEncoder, MiniLM]":
         return sentence.MultilingualSentenceEncoder(self._unpacked), minilm.MiniLM()
 
     def graph_sources(self) -> Mapping[str, GraphSource]:
-        """The image tower; of an export, nothing. The text towers are NumPy."""
-        return {} if self._graphs else {"image": efficientnet.source()}
+        """The image tower, and with tokens; of an export, nothing. The text towers are NumPy."""
+        if self._graphs:
+            return {}
+        return {"image": efficientnet.source(), IMAGE_TOKENS: efficientnet.tokens_source()}
 
     def unpack(self, folder: Path) -> Mapping[str, Any]:
         """Write the multilingual text tower in a form that opens at once; the other does anyway."""
@@ -104,6 +112,25 @@ class StarterTowers:
         What the multilingual tower gives, and beside it what the English one does, zeros where it is not asked.
         """
         return np.concatenate([tower.features(texts) for tower in self._text_towers], axis=1)
+
+    def token_spec_for(self, encoder: str) -> TokenSpec:
+        """The image tower's last map as 49 places, the English tower's last layer as up to 40 pieces."""
+        image, text = projection.of_starter()
+        kind = projection.hash_of([image, text])
+        return TokenSpec(encoder, efficientnet.PLACES, image.width, text.width, TEXT_TOKENS, kind)
+
+    def image_features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> Tokens:
+        """uint8 [n, 224, 224, 3] -> 49 tokens each, with their features; n may be 0."""
+        features, tokens = self._image_tower.features_with_tokens(pixels)
+        return Tokens(tokens, np.full(len(pixels), efficientnet.PLACES, dtype=np.int64), features)
+
+    def text_features_with_tokens(self, texts: Sequence[str]) -> Tokens:
+        """Texts -> up to 40 tokens each, none for a text that is not English, with their features; may be empty."""
+        multilingual, english = self._text_towers
+        _, text = projection.of_starter()
+        features, states = english.features_with_tokens(texts, longest=TEXT_TOKENS)
+        tokens, lengths = padded([text.apply(each) for each in states], text.width)
+        return Tokens(tokens, lengths, np.concatenate([multilingual.features(texts), features], axis=1))
 
 
 def load_starter(

@@ -50,7 +50,8 @@ def matched(run: Run, spec: RerankerSpec, dimension: int, texts: Tokens, photos:
         # Texts differ much in length, and what is cut off costs nothing; photos have all of their places or none.
         length = max(1, int(some_texts.lengths.max()))
         found = run(*_padded(some_texts, length), *_padded(some_photos, spec.tokens.places))
-        logits[rows] = found[:, 0]
+        both = (some_texts.lengths > 0) & (some_photos.lengths > 0)
+        logits[rows] = np.where(both, found[:, 0], 0)
     return logits
 
 

@@ -1,5 +1,7 @@
 """Described pictures -> tokens and vectors on both sides, gathered, kept and split as features for heads are."""
 
+import random
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +13,7 @@ from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder
 from retrieval.errors import TrainingError
 from retrieval.tokens.codec import rounded
 from retrieval.tokens.value import Tokens, TokenSpec
+from retrieval.training.views import view_of
 
 
 class TokenTowers:
@@ -22,8 +25,8 @@ class TokenTowers:
 
     runtime = "tokens"
 
-    def __init__(self, encoder: DualEncoder) -> None:
-        """Raises TrainingError for an encoder without tokens."""
+    def __init__(self, encoder: DualEncoder, *, view: int = 0) -> None:
+        """view: see `view_of`; 0 is the picture as it is. Raises TrainingError for an encoder without tokens."""
         spec = encoder.token_spec if isinstance(encoder, TokenEncoder) else None
         if spec is None:
             raise TrainingError(
@@ -33,8 +36,9 @@ class TokenTowers:
         self.spec: TokenSpec = spec
         self.dimension = encoder.spec.dimension
         self.encoder = encoder
+        self._view = view
         self.name = encoder.spec.name
-        self.towers_hash = f"{encoder.spec.fingerprint} {spec.fingerprint}"
+        self.towers_hash = f"{encoder.spec.fingerprint} {spec.fingerprint}" + f" view {view}" * bool(view)
         self.tokenizer = encoder.spec.tokenizer
         self.preprocessing = encoder.spec.preprocessing
         self.image_size = encoder.image_size
@@ -42,7 +46,10 @@ class TokenTowers:
         self.text_features_dimension = spec.text_length * spec.text_width + 1 + self.dimension
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[Any]:
-        """See `DualEncoder.preprocess`."""
+        """See `DualEncoder.preprocess`. What a crop shows hangs on the picture and the view's number alone."""
+        if self._view:
+            seed = zlib.crc32(image.tobytes()) ^ self._view
+            image = view_of(image, self._view, random.Random(seed))  # noqa: S311 (no secret)
         return self.encoder.preprocess(image)
 
     def image_features(self, pixels: npt.NDArray[Any]) -> FloatArray:

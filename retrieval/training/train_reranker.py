@@ -2,33 +2,39 @@
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from retrieval.encoders.base import DualEncoder
+from retrieval.encoders.base import DualEncoder, FloatArray
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.seen import read_seen
+from retrieval.errors import TrainingError
 from retrieval.rerankers.base import Direction, RerankerSpec
 from retrieval.rerankers.folder import CURVE, require_writable, write
-from retrieval.rerankers.modules.pair import PairModule
+from retrieval.rerankers.modules.pair import BANK, PairModule
 from retrieval.rerankers.registry import KINDS, parameters
 from retrieval.rerankers.torch_reranker import TorchReranker
+from retrieval.training.combine import HUBS
 from retrieval.training.curve import draw
 from retrieval.training.data import TrainingData
 from retrieval.training.fit import Epoch
-from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, TrainingPairs, fit_reranker
+from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, fit_reranker
 from retrieval.training.gather import Gathered, OnProgress, gather
 from retrieval.training.pairs import IntArray
 from retrieval.training.reranked_validation import DIRECTIONS, RerankedValidation
 from retrieval.training.reranker_data import TokenTowers
+from retrieval.training.reranker_pairs import TrainingPairs
 from retrieval.training.train_heads import require_enough
 from retrieval.training.validation import validation_of
 
 SETTINGS = RerankerSettings()
 VALIDATION = 0.15
+FINALLY = 3_000
+"""Queries of each check and direction by which weights are chosen, once."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +95,23 @@ def train_reranker(
 
     def on_epoch(epoch: Epoch) -> None:
         if on_progress:
-            on_progress("epochs", epoch.number, settings.epochs)
+            on_progress("epochs", epoch.number, settings.contrast_epochs + settings.epochs)
 
     none = [np.zeros_like(one.candidates.cosines) for one in judged.asked]
     before = judged.success(none, nothing)
+    pairs = _pairs(found, rows, towers, _views(base, found, rows, settings.views, cache, on_progress))
     fitted = fit_reranker(
         KINDS[settings.kind](towers.spec, towers.dimension, settings.seed),
-        _pairs(found, rows, towers),
+        pairs,
         lambda module: judged.figure(matches(module)),
         settings,
         before=float(np.mean(before)),
         on_epoch=on_epoch,
     )
-    final = matches(fitted.module)
-    weights, margins = judged.combined(final) if fitted.epoch else (nothing, nothing)
+    judged = RerankedValidation(checks, towers, settings.depth, FINALLY)
+    before = judged.success([np.zeros_like(one.candidates.cosines) for one in judged.asked], nothing)
+    final = _without_hubs(fitted.module, pairs, judged, matches(fitted.module), settings.seed)
+    weights, margins = judged.combined(final)
     after = judged.success(final, weights)
     facts = {
         "started_from": {"model": base.spec.name, "fingerprint": base.spec.fingerprint},
@@ -130,7 +139,42 @@ def train_reranker(
     return TrainedReranker(fitted, told, found, judged, before, after)
 
 
-def _pairs(found: Gathered, rows: Sequence[int], towers: TokenTowers) -> TrainingPairs:
+def _without_hubs(
+    module: PairModule, pairs: TrainingPairs, judged: RerankedValidation, matches: Sequence[FloatArray], seed: int
+) -> list[FloatArray]:
+    """Give the module a bank of training texts and photos and the weight of hubness that is best; the matches then."""
+    rng = np.random.default_rng(seed)
+    for bank, side in ((module.text_bank, pairs.texts), (module.photo_bank, pairs.photos)):
+        rows = np.resize(rng.permutation(len(side)), BANK)
+        bank.copy_(torch.from_numpy(np.ascontiguousarray(side.vectors[rows], dtype=np.float32)))
+    hubness = judged.hubness(module)
+    tried = [[one - weight * hubs for one, hubs in zip(matches, hubness, strict=True)] for weight in HUBS]
+    best = int(np.argmax([judged.figure(each) for each in tried]))
+    module.hub_weight.fill_(HUBS[best])
+    return tried[best]
+
+
+def _views(
+    base: DualEncoder,
+    found: Gathered,
+    rows: Sequence[int],
+    views: int,
+    cache: Path | None,
+    on_progress: OnProgress | None,
+) -> tuple[FloatArray, ...]:
+    """Tokens of the pictures in further views, float32 [len(rows), places, width] each."""
+    shown = [replace(found.pictures[row], texts={}) for row in rows]
+    made = []
+    for number in range(1, views + 1):
+        towers = TokenTowers(base, view=number)
+        seen = gather(shown, towers, validation=0.0, cache=cache, on_progress=on_progress)
+        if seen.digests != tuple(found.digests[row] for row in rows):
+            raise TrainingError("pictures changed while they were read", hint="run the same command again")
+        made.append(towers.photos(seen.images).tokens)
+    return tuple(made)
+
+
+def _pairs(found: Gathered, rows: Sequence[int], towers: TokenTowers, views: tuple[FloatArray, ...]) -> TrainingPairs:
     own = [list(dict.fromkeys(text for texts in found.groups[row].values() for text in texts)) for row in rows]
     numbers = {text: at for at, text in enumerate(dict.fromkeys(text for texts in own for text in texts))}
     photos_of: list[list[int]] = [[] for _ in numbers]
@@ -142,6 +186,8 @@ def _pairs(found: Gathered, rows: Sequence[int], towers: TokenTowers) -> Trainin
         texts=towers.texts(found.text_features[[found.texts[text] for text in numbers]]),
         photos_of=_arrays(photos_of),
         texts_of=_arrays([[numbers[text] for text in texts] for texts in own]),
+        sources=np.unique([found.pictures[row].source for row in rows], return_inverse=True)[1].astype(np.int64),
+        views=views,
     )
 
 

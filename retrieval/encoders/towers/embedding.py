@@ -1,13 +1,16 @@
 """Any whole encoder as `Towers`: its features are its own embeddings, and the heads that change nothing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import DualEncoder, FloatArray, SpatialEncoder
+from retrieval.encoders.base import DualEncoder, FloatArray, SpatialEncoder, TokenEncoder
 from retrieval.encoders.heads import Head
+from retrieval.errors import EncoderError
+from retrieval.tokens.value import Tokens, TokenSpec
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -41,6 +44,24 @@ class EmbeddingTowers:
     def image_cells(self, pixels: npt.NDArray[np.uint8]) -> FloatArray | None:
         """The encoder's own grid; None if it has none."""
         return self.encoder.grid(pixels) if isinstance(self.encoder, SpatialEncoder) else None
+
+    def token_spec_for(self, encoder: str) -> TokenSpec | None:
+        """The encoder's own tokens beside the vectors of another with that fingerprint; None if it has none."""
+        own = self.encoder.token_spec if isinstance(self.encoder, TokenEncoder) else None
+        return None if own is None else replace(own, encoder=encoder)
+
+    def image_features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> Tokens:
+        """Stacked `preprocess` results -> the encoder's tokens, with its unit vectors; n may be 0."""
+        return self._giving_tokens().encode_images_with_tokens(pixels)
+
+    def text_features_with_tokens(self, texts: Sequence[str]) -> Tokens:
+        """Texts -> the encoder's tokens, with its unit vectors; may be empty."""
+        return self._giving_tokens().encode_texts_with_tokens(texts)
+
+    def _giving_tokens(self) -> TokenEncoder:
+        if not isinstance(self.encoder, TokenEncoder):
+            raise EncoderError(f"{self.name} gives no tokens", hint="search without reranking")
+        return self.encoder
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
