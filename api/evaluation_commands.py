@@ -242,7 +242,8 @@ def _reranked(
     from api.evaluation_progress import show_evaluation
     from retrieval import rerankers
     from retrieval.encoders import load_encoder
-    from retrieval.evaluation.reranking import evaluate_with_reranking, pictures_trained_on, token_encoder
+    from retrieval.evaluation.reranking import evaluate_with_reranking, token_encoder
+    from retrieval.evaluation.trained_on import pictures_trained_on
 
     encoder = load_encoder(model, runtime=runtime)
     token_encoder(encoder)  # refuses one without tokens before it asks for a reranker that could not be
@@ -254,7 +255,7 @@ def _reranked(
             "makes it",
         )
     loaded = rerankers.load_reranker(name, runtime=runtime)
-    seen = pictures_trained_on(loaded.spec)
+    seen = pictures_trained_on(encoder, loaded.spec)
     with show_evaluation(err) as on_progress:
         return evaluate_with_reranking(dataset, encoder, loaded, measures=measures, seen=seen, on_progress=on_progress)
 

@@ -8,7 +8,7 @@ from rich.text import Text
 from api.evaluation_words import DIRECTIONS
 from api.formats import one_line
 from retrieval.evaluation.compare import Comparison
-from retrieval.evaluation.reranking import CLEAR, AtDepth, RerankedDirection, Reranking
+from retrieval.evaluation.reranked import CLEAR, AtDepth, RerankedDirection, Reranking
 from retrieval.rerankers.base import Direction
 
 HEADINGS = ("depth", "success@1", "change", "p", "success@5", "change", "nDCG@10", "change", "ms", "p95")
@@ -35,7 +35,7 @@ def heading(reranking: Reranking) -> str:
 
 def shown(reranking: Reranking) -> list[Direction]:
     """Its directions in the order of the other tables."""
-    return [direction for direction in reranking.directions if direction in DIRECTIONS]
+    return sorted(reranking.directions, key=list(DIRECTIONS).index)
 
 
 def first_stage(found: RerankedDirection) -> str:
@@ -79,8 +79,8 @@ def notes(reranking: Reranking) -> list[str]:
     said = []
     if reranking.trained_on:
         said.append(
-            f"the reranker was trained on {reranking.trained_on:,} of the {reranking.images:,} pictures; the figures "
-            "flatter it"
+            f"the model or the reranker was trained on {reranking.trained_on:,} of the {reranking.images:,} pictures; "
+            "the figures flatter it"
         )
     lacking, texts = max(((one.without_tokens, one.texts) for one in reranking.directions.values()), default=(0, 0))
     if lacking:

@@ -5,7 +5,7 @@ from html import escape
 from api.evaluation_chart import series_name
 from api.evaluation_reranking import HEADINGS, cells, first_stage, heading, notes, shown, verdict
 from api.evaluation_words import DIRECTIONS
-from retrieval.evaluation.reranking import Reranking
+from retrieval.evaluation.reranked import Reranking
 
 _ABOUT = (
     "The best answers of the exact search are put in the order of cosine + weight × match, to several depths. "

@@ -22,8 +22,9 @@ from benchmarks.environment import describe
 from retrieval.encoders import load_encoder
 from retrieval.encoders.base import DualEncoder
 from retrieval.evaluation.embed import BATCH
-from retrieval.evaluation.reranking import evaluate_with_reranking, pictures_trained_on, token_encoder
+from retrieval.evaluation.reranking import evaluate_with_reranking, token_encoder
 from retrieval.evaluation.summary import to_json
+from retrieval.evaluation.trained_on import pictures_trained_on
 from retrieval.evaluation.types import EvaluationImage, EvaluationSet, EvaluationText, Task
 from retrieval.images import decode
 from retrieval.rerankers import default_reranker, load_reranker
@@ -53,7 +54,7 @@ def main() -> None:
     if name is None:
         parser.error(f"no reranker belongs to {arguments.model}; name one with --reranker")
     reranker = load_reranker(name, runtime=arguments.runtime)
-    seen = pictures_trained_on(reranker.spec)
+    seen = pictures_trained_on(encoder, reranker.spec)
     write = partial(_write, arguments.out)
     examples = [one for one in read_sources(arguments.data, arguments.sets) if one.part == "held_out"]
     for source in arguments.sets:

@@ -17,7 +17,8 @@ from retrieval.evaluation.matching_time import time_matches
 from retrieval.evaluation.ranking import rank_exact
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.reordering import reordered
-from retrieval.evaluation.reranking import DEPTHS, MEASURES, Reranking, evaluate_with_reranking
+from retrieval.evaluation.reranked import MEASURES, Reranking
+from retrieval.evaluation.reranking import DEPTHS, evaluate_with_reranking
 from retrieval.evaluation.summary import to_json
 from retrieval.evaluation.types import EvaluationSet, EvaluationText, Task
 from retrieval.rerankers.base import Direction
@@ -167,7 +168,7 @@ def test_texts_without_tokens_are_counted_and_equal_texts_share_theirs() -> None
     assert direction.depths[-1].figures["success@1"].n_queries == 8
 
 
-def test_pictures_that_the_reranker_was_trained_on_are_counted() -> None:
+def test_pictures_that_were_trained_on_are_counted() -> None:
     encoder = HalvesEncoder()
     reranker = HalvesReranker(encoder.token_spec)
     seen = frozenset({digest(halves("red", "blue")), digest(halves("red", "green")), b"others  "})

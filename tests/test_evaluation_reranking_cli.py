@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from api.evaluation_reranking import HEADINGS, change, notes, reranking_lines, verdict
+from api.evaluation_reranking import HEADINGS, change, notes, reranking_lines, shown, verdict
 from retrieval.encoders.seen import digest, packed
+from retrieval.encoders.starter import load_starter
 from retrieval.errors import EncoderError
-from retrieval.evaluation.reranking import Reranking, evaluate_with_reranking, pictures_trained_on
+from retrieval.evaluation.reranked import Reranking
+from retrieval.evaluation.reranking import evaluate_with_reranking
+from retrieval.evaluation.trained_on import pictures_trained_on
 from retrieval.rerankers.base import RerankerSpec
 from retrieval.rerankers.folder import write
 from retrieval.rerankers.registry import KINDS
@@ -182,7 +185,7 @@ class TestWords:
         found = judged.directions["text_to_image"]
         poor = {"text_to_image": replace(found, without_tokens=3)}
         said = notes(replace(judged, trained_on=20, directions=poor))  # type: ignore[arg-type]
-        assert said[0].startswith("the reranker was trained on 20 of the 72 pictures")
+        assert said[0].startswith("the model or the reranker was trained on 20 of the 72 pictures")
         assert said[1].startswith("3 of 72 texts have no tokens")
 
 
@@ -191,9 +194,26 @@ def test_pictures_trained_on_are_listed_in_the_rerankers_folder(tmp_path: Path) 
     assert tokens
     (tmp_path / "seen").write_bytes(packed([digest(b"one"), digest(b"two")]))
     spec = RerankerSpec(str(tmp_path), "maxsim", "", tokens, {}, {}, {"seen": "seen"})
-    assert pictures_trained_on(spec) == {digest(b"one"), digest(b"two")}
+    assert pictures_trained_on(HalvesEncoder(), spec) == {digest(b"one"), digest(b"two")}
     for facts in ({}, {"seen": 3}, {"seen": "../seen"}, {"seen": "gone"}):
-        assert pictures_trained_on(replace(spec, facts=facts)) == frozenset()
+        assert pictures_trained_on(HalvesEncoder(), replace(spec, facts=facts)) == frozenset()
     (tmp_path / "seen").write_bytes(b"cut")
     with pytest.raises(EncoderError, match="is cut off"):
-        pictures_trained_on(spec)
+        pictures_trained_on(HalvesEncoder(), spec)
+
+
+def test_pictures_that_the_encoder_was_trained_on_count_too(tmp_path: Path) -> None:
+    tokens = HalvesEncoder().token_spec
+    assert tokens
+    starter = load_starter()  # the pictures of its list are not here, but there are some
+    built_in = RerankerSpec("starter", "maxsim", "", tokens, {}, {}, {"seen": "reranker.seen"})
+    own = pictures_trained_on(starter, built_in)
+    assert len(own) > 1000
+    (tmp_path / "reranker.seen").write_bytes(packed([digest(b"one")]))
+    both = pictures_trained_on(starter, replace(built_in, name=str(tmp_path)))
+    assert both == own | {digest(b"one")}
+
+
+def test_directions_stand_as_in_the_other_tables(judged: Reranking) -> None:
+    turned = replace(judged, directions=dict(reversed(judged.directions.items())))
+    assert shown(turned) == ["text_to_image", "image_to_text"]

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from retrieval.encoders.seen import digest
 from retrieval.errors import TrainingError
+from retrieval.evaluation.trained_on import pictures_trained_on
 from retrieval.rerankers import load_reranker
 from retrieval.rerankers.folder import weights_of
 from retrieval.rerankers.registry import KINDS
@@ -24,7 +26,9 @@ from retrieval.training.reranker_pairs import TrainingPairs
 from retrieval.training.train_reranker import TrainedReranker, train_reranker
 from tests.fakes import COLOURS, ColourEncoder, PlaceEncoder
 
-QUICK = RerankerSettings(contrast_epochs=20, contrast_rate=4e-3, passes=6, epochs=4, batch=8, learning_rate=1e-3, patience=30)
+QUICK = RerankerSettings(
+    contrast_epochs=20, contrast_rate=4e-3, passes=6, epochs=4, batch=8, learning_rate=1e-3, patience=30
+)
 
 
 def halves(left: str, right: str, seed: int) -> Callable[[], bytes]:
@@ -62,6 +66,18 @@ def test_it_learns_what_the_cosine_cannot_tell(tmp_path: Path) -> None:
     assert loaded.spec.weights == written.weights == found.spec.weights
     again = found.judged.success(found.judged.matches(loaded), dict(loaded.spec.weights))
     assert np.mean(again) > np.mean(found.before) + 0.15  # as float16
+
+
+def test_the_folder_lists_the_pictures_that_trained(tmp_path: Path) -> None:
+    found = trained(settings=replace(QUICK, contrast_epochs=0, epochs=1))
+    found.write(tmp_path / "mine")
+    spec = load_reranker(str(tmp_path / "mine"), runtime="torch").spec
+    gathered = found.gathered
+    parts = {digest(one.read()): part for one, part in zip(gathered.pictures, gathered.parts, strict=True)}
+    listed = pictures_trained_on(PlaceEncoder(), spec)
+    assert listed == {one for one, part in parts.items() if part == "train"}
+    assert 0 < len(listed) < len(parts)
+    found.write(tmp_path / "mine")  # over itself: the list is no stranger's file
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:

@@ -12,7 +12,7 @@ from retrieval.encoders.base import FloatArray
 from retrieval.index.base import IdArray
 
 if TYPE_CHECKING:
-    from retrieval.evaluation.reranking import Reranking
+    from retrieval.evaluation.reranked import Reranking
 
 Direction = Literal["text_to_image", "image_to_text", "image_to_image", "text_to_text"]
 Qrels = Mapping[str, Mapping[str, int]]

@@ -2,6 +2,7 @@
 
 catalens_reranker.json    format, kind, dimension, which tokens it reads, weights_sha256, and how it was trained
 reranker.safetensors      the weights in float16, half the size for logits within 1e-3 of their spread
+reranker.seen             which pictures it was trained on (see `retrieval.encoders.seen`)
 curve.png                 how the training went
 
 The one that is built in is two such files under other names: `assets/starter.json` and `assets/starter.safetensors`.
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "catalens_reranker.json"
 WEIGHTS = "reranker.safetensors"
+SEEN = "reranker.seen"
 CURVE = "curve.png"
-WRITTEN = frozenset((DESCRIPTION, WEIGHTS, CURVE))
+WRITTEN = frozenset((DESCRIPTION, WEIGHTS, SEEN, CURVE))
 ASSETS = Path(__file__).parent / "assets"
 _AGAIN = "copy the whole folder again, or train again: catalens train reranker"
 

@@ -11,10 +11,10 @@ import torch
 
 from retrieval.encoders.base import DualEncoder, FloatArray
 from retrieval.encoders.projected import ProjectedEncoder
-from retrieval.encoders.seen import read_seen
+from retrieval.encoders.seen import packed, read_seen
 from retrieval.errors import TrainingError
 from retrieval.rerankers.base import Direction, RerankerSpec
-from retrieval.rerankers.folder import CURVE, require_writable, write
+from retrieval.rerankers.folder import CURVE, SEEN, require_writable, write
 from retrieval.rerankers.modules.pair import BANK, PairModule
 from retrieval.rerankers.registry import KINDS, parameters
 from retrieval.rerankers.torch_reranker import TorchReranker
@@ -56,7 +56,9 @@ class TrainedReranker:
     def write(self, out: Path) -> RerankerSpec:
         """The folder that `load_reranker` takes, with the curve. Raises as `folder.write`."""
         curve = draw(self.fitted.history, before=float(np.mean(self.before)), best=self.fitted.epoch)
-        return write(out, self.fitted.module, self.spec, extra={CURVE: curve})
+        trained = (one for one, part in zip(self.gathered.digests, self.gathered.parts, strict=True) if part == "train")
+        seen = packed(bytes.fromhex(one[:16]) for one in trained)
+        return write(out, self.fitted.module, self.spec, extra={CURVE: curve, SEEN: seen})
 
 
 def train_reranker(
@@ -127,6 +129,7 @@ def train_reranker(
         "texts": len(found.texts),
         "validation_share": validation,
         "settings": asdict(settings),
+        "seen": SEEN,
         "parameters": parameters(fitted.module),
         "best_epoch": fitted.epoch,
         "improved": any(weights.values()),
