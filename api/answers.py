@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def answer_json(answer: "Answer") -> dict[str, Any]:
-    """An answer as JSON values."""
-    return {
+    """An answer as JSON values; `reranked` is there only where it was asked for."""
+    value = {
         "query": answer.query,
         "hits": [hit_json(hit) for hit in answer.hits],
         "matched": answer.matched,
@@ -30,6 +30,7 @@ def answer_json(answer: "Answer") -> dict[str, Any]:
         "revision": answer.revision,
         "took_ms": round(answer.took_ms, 3),
     }
+    return value if answer.reranked is None else {**value, "reranked": answer.reranked}
 
 
 def tab_separated(hit: Hit) -> str:
@@ -42,7 +43,10 @@ def outcome(answer: "Answer") -> str:
     """One line: how many hits of how many, how they were searched and how long it took."""
     exact = "exact" if answer.exact else "approximate"
     plan = "" if answer.plan == exact else f" ({answer.plan})"
-    return f"{len(answer.hits)} of {answer.matched:,} items, {exact}{plan}, {answer.took_ms:,.0f} ms"
+    reranked = ""
+    if answer.reranked and answer.reranked["scored"]:
+        reranked = f", the best {answer.reranked['scored']:,} reranked in {answer.reranked['ms']:,.0f} ms"
+    return f"{len(answer.hits)} of {answer.matched:,} items, {exact}{plan}, {answer.took_ms:,.0f} ms{reranked}"
 
 
 def messages(answer: "Answer", query: "Query", *, with_facets: bool) -> Iterator[str]:

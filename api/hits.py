@@ -12,7 +12,7 @@ from retrieval.records import Hit
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit as JSON values. Legs and rules are there only where they had a part in it."""
+    """A hit as JSON values. Legs, rules and reranking are there only where they had a part in it."""
     value = {
         "rank": hit.rank,
         "item_id": hit.item_id,
@@ -28,6 +28,8 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         value["legs"] = {leg: dict(numbers) for leg, numbers in hit.legs.items()}
     if hit.rules:
         value["rules"] = list(hit.rules)
+    if hit.first_rank is not None:
+        value |= {"first_rank": hit.first_rank, "rerank_score": _rounded(hit.rerank_score)}
     return value
 
 
@@ -39,6 +41,9 @@ def hits_table(hits: Sequence[Hit]) -> Table:
     """Ranked hits that fit into 80 columns."""
     table = Table(box=None, pad_edge=False)
     table.add_column("#", justify="right", no_wrap=True)
+    reranked = any(hit.first_rank is not None for hit in hits)
+    if reranked:
+        table.add_column("was", justify="right", no_wrap=True, style="dim")
     table.add_column("score", justify="right", no_wrap=True)
     table.add_column("id", overflow="fold", max_width=24)
     table.add_column("title")
@@ -55,6 +60,7 @@ def hits_table(hits: Sequence[Hit]) -> Table:
         title = Text(one_line(hit.title), no_wrap=True, overflow="ellipsis", style=photo_link(hit.photo))
         row = [
             Text(str(hit.rank)),
+            *([Text("" if hit.first_rank is None else str(hit.first_rank))] if reranked else []),
             Text("" if hit.score is None else f"{hit.score:.3f}"),
             Text(one_line(hit.item_id)),
             title,

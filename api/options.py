@@ -48,6 +48,25 @@ DuplicatesOption = Annotated[
     float | None, typer.Option(help="Show one of several photos whose cosine is at least this, such as 0.97.")
 ]
 DiversityOption = Annotated[float, typer.Option(help="0 for relevance alone to 1 for different hits.")]
+RerankOption = Annotated[
+    int | None,
+    typer.Option(
+        "--rerank", metavar="[N]", help="Have a reranker order the best N anew; 20 if no number stands there."
+    ),
+]
+RerankDeadlineOption = Annotated[
+    float | None, typer.Option(metavar="MS", help="Milliseconds that reranking may take; the rest keeps its order.")
+]
+RerankWhenOption = Annotated[
+    str, typer.Option(metavar="always|uncertain", help="uncertain: not where the first hit is far before the second.")
+]
+RerankerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|DIR",
+        help="Reranker: starter, or a folder of catalens train reranker; otherwise the encoder's. Implies --rerank.",
+    ),
+]
 MinConfidenceOption = Annotated[float | None, typer.Option(help="Leave out hits below it, 0 to 1.")]
 
 

@@ -1,8 +1,9 @@
 """`catalens search`: its options. What it does is in `api/search_commands.py`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from api.options import (
     DEFAULT_COLLECTION,
@@ -19,11 +20,26 @@ from api.options import (
     MinConfidenceOption,
     OffsetOption,
     PartsArgument,
+    RerankDeadlineOption,
+    RerankerOption,
+    RerankOption,
+    RerankWhenOption,
     RuntimeOption,
     SortOption,
     UnlikeOption,
     query_of,
 )
+
+
+class SearchCommand(TyperCommand):
+    """`--rerank` may stand before words: only a number after it is how many."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Give each `--rerank` its number."""
+        from retrieval.query.text_form import with_depth
+
+        valued = {name for one in self.params if not getattr(one, "is_flag", False) for name in one.opts}
+        return super().parse_args(ctx, with_depth(args, valued))
 
 
 def search(
@@ -43,7 +59,10 @@ def search(
     duplicates: DuplicatesOption = None,
     diversity: DiversityOption = 0.0,
     min_confidence: MinConfidenceOption = None,
-    rerank: Annotated[int, typer.Option(help="Hits that a reranker orders anew; there is none yet.")] = 0,
+    rerank: RerankOption = None,
+    rerank_deadline: RerankDeadlineOption = None,
+    rerank_when: RerankWhenOption = "always",
+    reranker: RerankerOption = None,
     collection: CollectionOption = DEFAULT_COLLECTION,
     runtime: RuntimeOption = None,
     json: JsonOption = False,
@@ -53,6 +72,10 @@ def search(
     Piped output is tab-separated, tabs inside as \\t.
     """
     from api import search_commands
+    from retrieval.query.text_form import USUAL_DEPTH
+
+    if rerank is None:
+        rerank = USUAL_DEPTH if reranker else 0
 
     query = query_of(
         parts,
@@ -70,10 +93,14 @@ def search(
         diversity=diversity,
         min_confidence=min_confidence,
         rerank=rerank,
+        rerank_deadline=rerank_deadline,
+        rerank_when=rerank_when,
     )
-    search_commands.search(query, collection, runtime=runtime, as_json=json)
+    search_commands.search(query, collection, runtime=runtime, reranker=reranker, as_json=json)
 
 
 def register(main: typer.Typer) -> None:
     """Add `search` to the program."""
-    main.command(short_help="Search by words, pictures and stored items, added and taken away.")(search)
+    main.command(cls=SearchCommand, short_help="Search by words, pictures and stored items, added and taken away.")(
+        search
+    )

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from retrieval.query import Query
 
 
-def search(query: "Query", collection: Path, *, runtime: str | None = None, as_json: bool) -> None:
+def search(
+    query: "Query", collection: Path, *, runtime: str | None = None, reranker: str | None = None, as_json: bool
+) -> None:
     """Search and print the hits."""
     from retrieval.search import Searcher
     from retrieval.stages.scope import Fields
 
     Fields.of(query)  # a filter that cannot be read is said so before a model is loaded
-    with Searcher.open(collection, runtime=runtime) as searcher:
+    with Searcher.open(collection, runtime=runtime, reranker=reranker) as searcher:
         answer = searcher.answer(query)
     if as_json:
         print_json(answer_json(answer))

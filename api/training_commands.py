@@ -69,7 +69,7 @@ def train(
     if dry_run and as_json:
         print_json({"data": data.summary(), "languages": list(data.languages), "notes": list(data.notes)})
     else:
-        _say_data(err if as_json else out, data)
+        say_data(err if as_json else out, data)
     if dry_run or folder is None:
         return
     from api.progress import show_progress
@@ -108,7 +108,8 @@ def train(
     _report(trained, folder, {"features": features, "training": ended - started - features}, as_json=as_json)
 
 
-def _say_data(console: Console, data: "TrainingData") -> None:
+def say_data(console: Console, data: "TrainingData") -> None:
+    """Print what is trained on, by data set and together."""
     for source, counts in data.summary().items():
         pictures, texts, *groups = counts.items()
         listed = ", ".join(f"{count:,} {group.removesuffix(' texts')}" for group, count in groups)

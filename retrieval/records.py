@@ -19,6 +19,8 @@ class Hit:
     attributes: the catalogue's other columns, typed.
     legs: for a hybrid search, by leg the item's rank and score there and what they added to the score.
     rules: what synonyms, boosts and pins did to it.
+    first_rank: where it stood in the ranking before a reranker ordered it anew, 1 for the best; rerank_score: how well
+    it fits by the reranker, about 0 for "cannot say". None where it was not among those, or was not scored.
     """
 
     rank: int
@@ -32,3 +34,5 @@ class Hit:
     confidence: float | None = None
     legs: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     rules: tuple[str, ...] = ()
+    first_rank: int | None = None
+    rerank_score: float | None = None

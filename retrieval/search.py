@@ -1,4 +1,4 @@
-"""One query's whole way: check -> encode -> scope -> legs -> boosts -> selection -> hits."""
+"""One query's whole way: check -> encode -> scope -> legs -> boosts -> reranking -> selection -> hits."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -11,16 +11,21 @@ from retrieval.catalogue.versions import mismatch
 from retrieval.collection import Collection
 from retrieval.encoders import load_encoder
 from retrieval.encoders.base import DualEncoder
-from retrieval.errors import CollectionChanged, QueryError
+from retrieval.errors import CollectionChanged
 from retrieval.filters.facets import Facet, facets
 from retrieval.query import ImageQuery, Query
 from retrieval.query.encode import QueryEncoder, QueryVectors
 from retrieval.query.json_form import shown
+from retrieval.query.reranker import QueryReranker, require_readable
 from retrieval.records import Hit
+from retrieval.rerankers import load_reranker
+from retrieval.rerankers.base import Reranker
 from retrieval.rules.ruleset import RuleSet
 from retrieval.stages.asked import Asked
 from retrieval.stages.hits import hits_of
 from retrieval.stages.pages import page
+from retrieval.stages.reordering import direction_of
+from retrieval.stages.reranking import Reranking
 from retrieval.stages.scope import Fields, Scope, Scopes
 from retrieval.stages.told import Told
 
@@ -36,7 +41,8 @@ class Answer:
     fewer only where a least confidence, a group or near-duplicates say so.
     exact: whether these are certainly the best; plan: how they were searched, see `retrieval/index/plan.py`.
     nothing_fits: whether even the best hit is no better than what nonsense finds; None where that is not known.
-    facets: counts over all that matched. notes: what a person would want to be told.
+    facets: counts over all that matched. reranked: where reranking was asked for, its depth, how many were scored, the
+    milliseconds it took, and why it was skipped, None if it was not. notes: what a person would want to be told.
     revision: of the collection. took_ms: all of it, also what had to be loaded first.
     """
 
@@ -50,29 +56,55 @@ class Answer:
     notes: tuple[str, ...]
     revision: int
     took_ms: float
+    reranked: dict[str, Any] | None = None
 
 
 class Searcher:
     """Answers queries on one collection. Safe to use from many threads."""
 
-    def __init__(self, collection: Collection, encoder: DualEncoder) -> None:
-        """Raises FingerprintMismatch when the encoder did not make the collection's vectors."""
+    def __init__(
+        self,
+        collection: Collection,
+        encoder: DualEncoder,
+        reranker: Reranker | None = None,
+        *,
+        runtime: str | None = None,
+    ) -> None:
+        """Raises FingerprintMismatch when the encoder did not make the collection's vectors.
+
+        Likewise when a reranker is given that reads other tokens than the encoder's; EncoderError when it gives none.
+        reranker: for queries that ask for one; None for the one built in for the encoder, if there is one, loaded at
+        the first such query to run on `runtime`, see `load_reranker`.
+        """
         if encoder.spec.fingerprint != collection.encoder.fingerprint:
             raise mismatch(collection.folder, collection.encoder, encoder.spec)
+        if reranker is not None:
+            require_readable(reranker.spec, encoder)
         self.collection = collection
         self.encoder = encoder
         self._encoding = QueryEncoder(collection, encoder)
+        self._reranker = QueryReranker(reranker, encoder.spec, runtime)
         self._scopes = Scopes()
 
     @classmethod
-    def open(cls, folder: Path, encoder: DualEncoder | None = None, *, runtime: str | None = None) -> "Searcher":
+    def open(
+        cls,
+        folder: Path,
+        encoder: DualEncoder | None = None,
+        *,
+        runtime: str | None = None,
+        reranker: str | None = None,
+    ) -> "Searcher":
         """Open a collection folder with the encoder that it names, or with the one given.
 
-        runtime: what the encoder that it names runs on, see `load_encoder`.
+        runtime: what the encoder that it names and the reranker run on, see `load_encoder`. reranker: `starter` or a
+        folder, raises as `load_reranker`; None for the one built in for the encoder, if a query asks for one.
         """
         collection = Collection.open(folder)
         try:
-            return cls(collection, encoder or load_encoder(collection.encoder.name, runtime=runtime))
+            chosen = None if reranker is None else load_reranker(reranker, runtime=runtime)
+            encoder = encoder or load_encoder(collection.encoder.name, runtime=runtime)
+            return cls(collection, encoder, chosen, runtime=runtime)
         except BaseException:
             collection.close()
             raise
@@ -102,8 +134,6 @@ class Searcher:
         CollectionChanged when a writer was ahead each of five times.
         """
         started = perf_counter()
-        if query.rerank:
-            raise QueryError("this collection has no reranker", hint="leave rerank out")
         fields, vectors = Fields.of(query), self.vectors(query)
         for attempt in range(TRIES):
             try:
@@ -121,7 +151,7 @@ class Searcher:
         chosen, pinned = page(asked)
         told = Told(asked)
         touched_by = partial(told.touched, chosen, pinned)
-        hits = hits_of(asked.reader, chosen, asked.confidences(chosen), query.offset + 1, touched_by)
+        hits = hits_of(asked.reader, chosen, asked.confidences(chosen), query.offset + 1, touched_by, told.moved)
         return Answer(
             query=shown(query),
             hits=hits,
@@ -133,11 +163,14 @@ class Searcher:
             notes=told.notes(),
             revision=asked.scope.view.revision,
             took_ms=(perf_counter() - started) * 1000,
+            reranked=asked.reranking.report() if asked.reranking else None,
         )
 
     def vectors(self, query: Query) -> QueryVectors:
         """The query as vectors; nothing is encoded before it is asked for."""
-        return QueryVectors(self._encoding, query)
+        spec = self._encoding.token_spec if query.rerank and direction_of(query) else None
+        with_tokens = spec is not None and query.rerank_deadline != 0 and self.collection.token_spec() == spec
+        return QueryVectors(self._encoding, query, with_tokens=with_tokens)
 
     def ask(
         self,
@@ -152,13 +185,14 @@ class Searcher:
         vectors = vectors or self.vectors(query)
         words = " ".join(words for words, weight in query.words if weight > 0) or None
         view, table = self.collection.view(), None
+        reranking = Reranking(self.collection, vectors, self._reranker, query) if query.rerank else None
         while True:
             ruleset = view.rules if rules is None else rules
             active = ruleset.for_query(words)
             if table is not None:
                 scope = self._scopes.of(view, table, fields.filter, active)
-                return Asked(self.collection, vectors, query, ruleset, active, scope, fields)
+                return Asked(self.collection, vectors, query, ruleset, active, scope, fields, reranking=reranking)
             if not with_items and not fields.needed(active, query):
-                return Asked(self.collection, vectors, query, ruleset, active, Scope(view))
+                return Asked(self.collection, vectors, query, ruleset, active, Scope(view), reranking=reranking)
             # Once more, now with the items: the collection may have moved on meanwhile, and its rules with it.
             view, table = self.collection.view_with_items((*fields.names, *(ruleset.fields if active else ())))

@@ -10,6 +10,7 @@ from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
 from retrieval.encoders.heads import Heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers.embedding import identity_head
+from retrieval.tokens.value import Tokens, TokenSpec
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -114,3 +115,35 @@ def colour_model(name: str = "colour-towers", towers_hash: str = "c" * 64) -> Pr
     image, text = identity_head(4, seed=0).as_saved(), identity_head(4, seed=1).as_saved()
     heads = Heads(image=image, text=text, towers=towers_hash, sha256="0" * 64)
     return ProjectedEncoder(ColourTowers(name, towers_hash), heads, name)
+
+
+class PlaceEncoder(ColourEncoder):
+    """A ColourEncoder whose tokens know places: a photo's are the mean colours of its halves, a text's its colours.
+
+    "red left blue right" and its mirror have one vector, so only tokens tell them apart. A text's token is a colour
+    and whether left or right follows it. `blind` leaves all tokens the same: then nothing is to be learned.
+    """
+
+    def __init__(self, name: str = "places", blind: bool = False) -> None:
+        super().__init__(name)
+        self.blind = blind
+        self.token_spec = TokenSpec(self.spec.fingerprint, 2, 4, 6, 4, "0" * 64)
+
+    def encode_images_with_tokens(self, pixels: Pixels) -> Tokens:
+        halves = np.stack(np.array_split(pixels, 2, axis=2), axis=1)
+        rgb = halves.reshape(len(pixels), 2, -1, 3).mean(axis=2) / 255 - 0.5
+        tokens = np.concatenate([rgb, np.full((len(pixels), 2, 1), 0.25)], axis=2).astype(np.float32)
+        vectors = self.encode_images(pixels)
+        return Tokens(tokens * (not self.blind), np.full(len(pixels), 2, dtype=np.int64), vectors)
+
+    def encode_texts_with_tokens(self, texts: Sequence[str]) -> Tokens:
+        tokens = np.zeros((len(texts), 4, 6), dtype=np.float32)
+        lengths = np.zeros(len(texts), dtype=np.int64)
+        for row, text in enumerate(texts):
+            words = text.split()
+            for word, after in zip(words, [*words[1:], ""], strict=True):
+                if word in COLOURS and lengths[row] < 4:
+                    rgb = np.array(COLOURS[word]) / 255 - 0.5
+                    tokens[row, lengths[row]] = [*rgb, 0.25, after == "left", after == "right"]
+                    lengths[row] += 1
+        return Tokens(tokens * (not self.blind), lengths, self.encode_texts(texts))

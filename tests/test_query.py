@@ -19,6 +19,7 @@ from retrieval.query import BY, MAX_K, MAX_WORDS, Part, Query
 from retrieval.query.composition import composed
 from retrieval.query.json_form import from_json, shown, to_json
 from retrieval.query.text_form import OPTIONS, PARTS, parse, parts_of, text
+from retrieval.query.value import RERANK_WHEN
 
 weights = st.floats(-1000, 1000, allow_nan=False).map(lambda weight: weight + 0.0)  # -0.0 is 0
 words = st.text(min_size=1, max_size=30).filter(str.strip)
@@ -47,7 +48,9 @@ queries = st.builds(
     duplicates=shares,
     diversity=st.floats(0, 1),
     min_confidence=shares,
-    rerank=st.integers(0, 100),
+    rerank=st.integers(0, 1000),
+    rerank_deadline=st.one_of(st.none(), st.floats(0, 1000)),
+    rerank_when=st.sampled_from(RERANK_WHEN),
 )
 
 
@@ -118,6 +121,13 @@ class TestJson:
             ({"words": "a", "duplicates": "x"}, "duplicates is a text, not a number"),
             ({"words": "a", "min_confidence": -0.1}, "min_confidence is -0.1"),
             ({"words": "a", "rerank": -1}, "rerank is -1"),
+            ({"words": "a", "rerank": 1001}, "rerank is 1,001; it must be between 0 and 1,000"),
+            ({"words": "a", "rerank": True}, "rerank is true or false, not a whole number"),
+            ({"words": "a", "rerank_deadline": -1}, "rerank_deadline is -1"),
+            ({"words": "a", "rerank_deadline": float("nan")}, "rerank_deadline is nan"),
+            ({"words": "a", "rerank_deadline": "1"}, "rerank_deadline is a text, not a number"),
+            ({"words": "a", "rerank_when": "maybe"}, "rerank_when is 'maybe'"),
+            ({"words": "a", "rerank_when": 1}, "rerank_when is a number, not a text"),
             ({"words": "a", "sort": ["price"] * 9}, "sort has 9 texts; at most 8 are taken"),
             ({"words": "a", "facets": ["price"] * 20_000}, "facets has 20,000 texts; at most 32 are taken"),
             ({"item": "\ud800"}, "the id of an item is not valid Unicode"),
@@ -142,7 +152,7 @@ def test_words_may_hold_half_of_a_surrogate_pair() -> None:
     assert Query.of("a\ud800").words == (("a\ud800", 1.0),)
 
 
-@pytest.mark.parametrize("name", ["k", "offset", "rerank", "diversity", "min_confidence"])
+@pytest.mark.parametrize("name", ["k", "offset", "rerank", "rerank_deadline", "diversity", "min_confidence"])
 def test_numbers_of_more_digits_than_can_be_written(name: str) -> None:
     for digits in (400, 5_000):
         with pytest.raises(QueryError, match=rf"{name} is (inf|a number of more than 18 digits); it must be between"):

@@ -524,7 +524,6 @@ class TestBadQueries:
             ({"facets": ("price:5,1",)}, FilterError, "do not ascend"),
             ({"group": "prize"}, FilterError, "prize"),
             ({"group": "sizes"}, QueryError, "is a list"),
-            ({"rerank": 5}, QueryError, "no reranker"),
         ],
     )
     def test_are_refused(self, shop: Shop, fields: dict[str, Any], error: type[Exception], said: str) -> None:

@@ -13,6 +13,7 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
 
     `text_to_image` and the other directions that were judged stand at the top; `n_queries`, `intervals` (95 %, [low,
     high]), `aliases` (other tools' name -> name here) and `slices` (attribute -> value -> figures) go by direction.
+    `reranking` is there if a reranker was tried.
     """
     results = evaluation.results
     return {
@@ -40,6 +41,7 @@ def to_json(evaluation: Evaluation) -> dict[str, Any]:
         },
         "notes": list(evaluation.dataset.notes),
         "seconds": round(evaluation.seconds, 3),
+        **({"reranking": evaluation.reranking.to_json()} if evaluation.reranking else {}),
     }
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from retrieval.encoders.base import FloatArray
 from retrieval.index.base import IdArray
+
+if TYPE_CHECKING:
+    from retrieval.evaluation.reranking import Reranking
 
 Direction = Literal["text_to_image", "image_to_text", "image_to_image", "text_to_text"]
 Qrels = Mapping[str, Mapping[str, int]]
@@ -89,7 +92,10 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The results of one model on one set, by direction. search: how answers were found, such as `exact`."""
+    """The results of one model on one set, by direction. search: how answers were found, such as `exact`.
+
+    reranking: what a reranker would make of these results, if one was asked for.
+    """
 
     dataset: EvaluationSet
     model: str
@@ -97,3 +103,4 @@ class Evaluation:
     search: str
     results: Mapping[Direction, TaskResult]
     seconds: float = 0.0
+    reranking: "Reranking | None" = None

@@ -8,14 +8,17 @@ from PIL import Image
 
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
-from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
+from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder, unit_rows
 from retrieval.errors import ImageError, QueryError
 from retrieval.images import decode, decode_file, upright
 from retrieval.index.base import IdArray
-from retrieval.query.cache import QueryCache
+from retrieval.query.cache import QueryCache, Remembered
 from retrieval.query.composition import composed
 from retrieval.query.value import ImageQuery, Part, Query
 from retrieval.rules.ruleset import NO_RULES, RuleSet
+from retrieval.tokens.value import Tokens, TokenSpec
+
+TOKENS = 128  # queries whose tokens are remembered; at 40 tokens of 192 numbers each, 4 MB
 
 
 class QueryEncoder:
@@ -25,7 +28,28 @@ class QueryEncoder:
         self._collection = collection
         self._encoder = encoder
         self._texts = QueryCache(encoder)
+        self._text_tokens = Remembered(self._tokens_of_words, TOKENS, self._texts.encoding)
         self._encoding_images = Lock()
+
+    @property
+    def token_spec(self) -> TokenSpec | None:
+        """What tokens the encoder gives here; None if it gives none."""
+        return self._encoder.token_spec if isinstance(self._encoder, TokenEncoder) else None
+
+    def tokens(self, part: Part) -> Tokens:
+        """One row, of words as they stand or of a picture. Only where there is a `token_spec`."""
+        if part.words is not None:
+            return self._text_tokens.of(part.words)
+        if part.image is None or not isinstance(self._encoder, TokenEncoder):
+            raise ValueError("only words and pictures have tokens")
+        pixels = self._encoder.preprocess(_picture(part.image, self._encoder.image_size))
+        with self._encoding_images:
+            return self._encoder.encode_images_with_tokens(pixels[None])
+
+    def _tokens_of_words(self, words: str) -> Tokens:
+        if not isinstance(self._encoder, TokenEncoder):
+            raise ValueError("the encoder gives no tokens")
+        return self._encoder.encode_texts_with_tokens([words])
 
     def words(self, words: str, rules: RuleSet) -> FloatArray:
         """float32 [1, dimension]: of words, and with synonyms the direction of all ways to say them."""
@@ -70,9 +94,12 @@ class QueryEncoder:
 class QueryVectors:
     """One query as vectors; each picture is read and encoded once, whatever it is compared with."""
 
-    def __init__(self, encoder: QueryEncoder, query: Query) -> None:
+    def __init__(self, encoder: QueryEncoder, query: Query, *, with_tokens: bool = False) -> None:
+        """with_tokens: whether a reranker will ask for the tokens of the only part; it then costs one pass, not two."""
         self._encoder = encoder
         self._query = query
+        self._with_tokens = with_tokens
+        self._tokens: Tokens | None = None
         self._fixed: dict[int, FloatArray] = {}  # by place: pictures cannot be hashed
 
     def of(self, modality: Modality, rules: RuleSet = NO_RULES) -> FloatArray:
@@ -87,6 +114,17 @@ class QueryVectors:
         rows = np.concatenate([self._part(i, modality, rules) for i in range(len(self._query.parts))])
         return composed(rows, [part.weight for part in self._query.parts])[None]
 
+    @property
+    def token_spec(self) -> TokenSpec | None:
+        """What tokens the encoder gives here; None if it gives none."""
+        return self._encoder.token_spec
+
+    def tokens(self) -> Tokens:
+        """One row: of the first part, words as they stand or a picture. Only where there is a `token_spec`."""
+        if self._tokens is None:
+            self._tokens = self._encoder.tokens(self._query.parts[0])
+        return self._tokens
+
     def named_items(self) -> IdArray | None:
         """Keys of the items that the query names: who asks for more like one has seen it. None if it names none."""
         keys = [self._encoder.item_key(part.item) for part in self._query.parts if part.item is not None]
@@ -94,6 +132,12 @@ class QueryVectors:
 
     def _part(self, place: int, modality: Modality, rules: RuleSet) -> FloatArray:
         part = self._query.parts[place]
+        # The mean of several ways to say something is made of vectors that nobody reads tokens of.
+        if self._with_tokens and (part.words is None or not rules or len(rules.for_query(part.words).rewrites) < 2):
+            try:
+                return self.tokens().vectors
+            except Exception:
+                self._with_tokens = False  # without, it may go; if not, that says why
         if part.words is not None:
             return self._encoder.words(part.words, rules)
         if part.item is not None:

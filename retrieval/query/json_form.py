@@ -16,7 +16,7 @@ from retrieval.query.value import ImageQuery, Part, Query
 
 BASE64 = "base64"
 INTEGERS = ("k", "offset", "rerank")
-NUMBERS = ("duplicates", "diversity", "min_confidence")
+NUMBERS = ("duplicates", "diversity", "min_confidence", "rerank_deadline")
 LISTS = ("sort", "facets")
 PARTS = ("words", "image", "item", "vector", "weight")
 

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from retrieval.query.value import Part, Query
 PLUS, MINUS = "+", "-"
 WEIGHT = re.compile(r"(\d+(?:\.\d+)?|\.\d+):(?=.)", re.DOTALL)
 PATH_STARTS = ("/", "./", "../", "~/")
+NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 URL_STARTS = ("http://", "https://")
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
@@ -29,8 +30,12 @@ OPTIONS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "--diversity": ("diversity", float),
     "--min-confidence": ("min_confidence", float),
     "--rerank": ("rerank", int),
+    "--rerank-deadline": ("rerank_deadline", float),
+    "--rerank-when": ("rerank_when", str),
 }
 LISTS = ("sort", "facets")
+RERANK = "--rerank"
+USUAL_DEPTH = 20
 PARTS = {"--image": ("image", 1.0), "--like": ("item", 1.0), "--unlike": ("item", -1.0)}
 
 
@@ -39,7 +44,7 @@ def parse(text: str) -> Query:
 
     `"red dress" + ./photo.jpg - "stripes" --filter "price < 50" -k 20`. Words beside each other are one part;
     `2:leather` gives a weight; what begins like a path, or has the suffix of a picture and no blank, is a picture.
-    Options are those of `catalens search`. Quoting is the shell's. Raises QueryError.
+    Options are those of `catalens search`; `--rerank` may stand alone. Quoting is the shell's. Raises QueryError.
     """
     try:
         tokens = shlex.split(text)
@@ -50,7 +55,7 @@ def parse(text: str) -> Query:
     words: list[str] = []
     parts: list[Part] = []
     given: dict[str, Any] = {}
-    rest = iter(_split_at_equals(tokens))
+    rest = iter(with_depth(list(_split_at_equals(tokens)), (*PARTS, *OPTIONS)))
     for argument in rest:
         if argument in PARTS:
             field, weight = PARTS[argument]
@@ -120,6 +125,24 @@ def parts_of(tokens: Sequence[str]) -> tuple[Part, ...]:
             phrase.append(token)
     close()
     return tuple(parts)
+
+
+def with_depth(tokens: Sequence[str], valued: Collection[str]) -> list[str]:
+    """A command line in which each `--rerank` has its number: 20 where none stands after it, as before words.
+
+    valued: the options that take what stands after them, whatever it is.
+    """
+    made: list[str] = []
+    rest = list(reversed(tokens))
+    while rest:
+        made.append(rest.pop())
+        if made[-1] == "--":
+            return made + rest[::-1]
+        if made[-1] == RERANK and not (rest and NUMBER.fullmatch(rest[-1])):
+            made.append(str(USUAL_DEPTH))
+        elif made[-1] in valued and rest:
+            made.append(rest.pop())
+    return made
 
 
 _PLAIN = Query.of("plain")

@@ -18,6 +18,8 @@ MAX_SORTS = 8  # as many as one sort text may have fields
 MAX_FACETS = 32  # each is counted over all matching items
 MAX_VECTOR = 16_384  # numbers: four times the widest joint space of any open_clip model
 MAX_WEIGHT = 1_000.0
+MAX_RERANK = 1_000  # the best hundreds hold what a reranker could find; each pair costs it about 0.5 ms
+MAX_DEADLINE = 3_600_000.0  # ms
 
 _SHARE = (0, 1, "leave it out to do without")
 _RANGES = {
@@ -26,12 +28,15 @@ _RANGES = {
     "duplicates": _SHARE,
     "diversity": _SHARE,
     "min_confidence": _SHARE,
-    "rerank": (0, MAX_K, "0 is for no reranking"),
+    "rerank": (0, MAX_RERANK, "0 is for no reranking, 20 the usual depth"),
+    "rerank_deadline": (0, MAX_DEADLINE, "give milliseconds, or leave it out to rerank all that was asked for"),
 }
 """Least, most, and the hint to what lies outside."""
 
 By = Literal["image", "text", "hybrid", "lexical"]
 BY: tuple[By, ...] = get_args(By)
+RerankWhen = Literal["always", "uncertain"]
+RERANK_WHEN: tuple[RerankWhen, ...] = get_args(RerankWhen)
 
 ImageQuery = Path | bytes | Image.Image
 
@@ -88,7 +93,9 @@ class Query:
     duplicates: cosine from which two photos are one (0.97 is nearly the same picture); only the better hit is shown.
     diversity: 0 for relevance alone to 1 for difference alone (maximal marginal relevance).
     min_confidence: 0 to 1; hits below it are left out.
-    rerank: how many of the best hits a reranker orders anew; 0 for none. No collection has one yet: an error.
+    rerank: how many of the best a reranker orders anew, at most 1,000; 0 for none. See `retrieval.stages.reranking`.
+    rerank_deadline: milliseconds that it may take; those that it did not get to keep their places. None: all it needs.
+    rerank_when: `uncertain` leaves the order where the first is far enough before the second.
     """
 
     parts: tuple[Part, ...] = ()
@@ -103,6 +110,8 @@ class Query:
     diversity: float = 0.0
     min_confidence: float | None = None
     rerank: int = 0
+    rerank_deadline: float | None = None
+    rerank_when: RerankWhen = "always"
 
     def __post_init__(self) -> None:
         if not self.parts and self.filter is None and not self.sort:
@@ -113,6 +122,10 @@ class Query:
             )
         if self.by not in BY:
             raise QueryError(f"by is {str(self.by)[:80]!r}", hint=f"it is one of {', '.join(BY)}")
+        if self.rerank_when not in RERANK_WHEN:
+            raise QueryError(
+                f"rerank_when is {str(self.rerank_when)[:80]!r}", hint=f"it is one of {', '.join(RERANK_WHEN)}"
+            )
         if self.by == "lexical" and any(part.words is None for part in self.parts):
             raise QueryError(
                 "a search by words alone has a part that is no words", hint="compare pictures with --by image or hybrid"

@@ -22,6 +22,7 @@ from retrieval.stages.boosting import boosted
 from retrieval.stages.candidates import Candidates, Ranking
 from retrieval.stages.fusion import LegName
 from retrieval.stages.legs import Trace, by_rows, by_words, fused, terms_of
+from retrieval.stages.reranking import Reranking
 from retrieval.stages.rows import RowReader
 from retrieval.stages.scope import Fields, Scope, groups_of, positions_of
 from retrieval.stages.selection import Selection
@@ -40,7 +41,8 @@ class Asked:
 
     vectors: the query's parts, encoded when they are asked for. ruleset: the collection's rules, or others to try;
     rules: those of them that hold for this query. fields: what the query names of the items; only with a scope that
-    has the items' table. trace: how the legs were searched, filled in on the way.
+    has the items' table. trace: how the legs were searched, filled in on the way. reranking: None where none is
+    asked for.
     """
 
     collection: Collection
@@ -51,6 +53,7 @@ class Asked:
     scope: Scope
     fields: Fields | None = None
     trace: Trace = field(default_factory=Trace)
+    reranking: Reranking | None = None
 
     def __post_init__(self) -> None:
         self.reader = RowReader(self.collection)
@@ -83,7 +86,12 @@ class Asked:
         return made
 
     def ranking(self) -> Ranking:
-        """All items in scope, the best first, boosts included.
+        """All items in scope, the best first, boosts included, the best of them reranked if that is asked for."""
+        ranking = self._first_stage()
+        return self.reranking.over(ranking) if self.reranking else ranking
+
+    def _first_stage(self) -> Ranking:
+        """All items in scope, boosts included.
 
         With a least confidence it ends where no item that is sure can follow: in each leg confidence falls with the
         cosine.

@@ -12,12 +12,20 @@ from retrieval.records import Hit
 from retrieval.stages.candidates import Candidates
 from retrieval.stages.rows import RowReader
 
+Moved = Mapping[int, tuple[int, float | None]]
+"""Of items by key: the rank before reranking, and the match, None for one that was not scored."""
+
 TouchedBy = Callable[[int], tuple[str, ...]]
 """What the rules did to the candidate at this place."""
 
 
 def hits_of(
-    reader: RowReader, chosen: Candidates, confidences: FloatArray, first_rank: int, touched_by: TouchedBy
+    reader: RowReader,
+    chosen: Candidates,
+    confidences: FloatArray,
+    first_rank: int,
+    touched_by: TouchedBy,
+    moved: Moved,
 ) -> tuple[Hit, ...]:
     """The hits with all that they show.
 
@@ -36,6 +44,7 @@ def hits_of(
             raise CollectionDamaged(
                 "the collection's database lacks what its index names", hint="check the disk, and index anew"
             )
+        was, match = moved.get(key, (None, None))
         hits.append(
             Hit(
                 first_rank + i,
@@ -49,6 +58,8 @@ def hits_of(
                 confidence=_number(confidences[i]),
                 legs=_legs(chosen.legs, i),
                 rules=touched_by(i),
+                first_rank=was,
+                rerank_score=match,
             )
         )
     return tuple(hits)

@@ -92,7 +92,7 @@ def _apart(asked: Asked, keys: IdArray) -> Candidates:
     only = np.zeros(len(asked.table), np.bool_)
     only[positions_of(asked.table, keys)] = True
     query, scope = replace(asked.query, min_confidence=None), Scope(asked.scope.view, asked.table, only)
-    mine = replace(asked, query=query, scope=scope, trace=Trace())
+    mine = replace(asked, query=query, scope=scope, trace=Trace(), reranking=None)
     return mine.ranking()(len(keys)).followed_by(listed(keys))
 
 

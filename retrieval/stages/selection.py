@@ -45,7 +45,8 @@ class Selection:
                 break
         if self.diversity:
             head = np.arange(min(DIVERSE, len(chosen)))
-            order = marginal_relevance(chosen.scores[head], vectors_of(chosen.take(head)), self.diversity)
+            scores = falling(chosen.scores[head])
+            order = marginal_relevance(scores, vectors_of(chosen.take(head)), self.diversity)
             chosen = chosen.take(np.concatenate([order, np.arange(len(head), len(chosen))]))
         return chosen.take(np.arange(min(wanted, len(chosen))))
 
@@ -75,6 +76,19 @@ def without_duplicates(vectors: FloatArray, cosine: float, enough: int) -> npt.N
             held[len(kept)] = vector
             kept.append(position)
     return np.asarray(kept, np.int64)
+
+
+def falling(scores: FloatArray) -> FloatArray:
+    """Scores as they are if they fall; else the sum of the falls behind each, so that a rise counts as no difference.
+
+    A reranker leaves such: what it scored, what it had no time for and what lies deeper are on scales of their own.
+    """
+    steps = scores[:-1] - scores[1:]
+    if not (steps < 0).any():
+        return scores
+    worth = np.zeros_like(scores)
+    worth[:-1] = np.cumsum(np.maximum(steps, 0)[::-1])[::-1]
+    return worth
 
 
 def marginal_relevance(scores: FloatArray, vectors: FloatArray, diversity: float) -> npt.NDArray[np.int64]:

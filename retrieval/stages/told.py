@@ -11,6 +11,7 @@ from retrieval.index.base import IdArray
 from retrieval.items.columns import BoolArray
 from retrieval.stages.asked import LEGS, Asked
 from retrieval.stages.candidates import Candidates
+from retrieval.stages.hits import Moved
 from retrieval.stages.legs import terms_of
 from retrieval.stages.scope import positions_of
 
@@ -76,11 +77,17 @@ class Told:
         return self._asked.collection.countable(self._asked.scope.view, self.compared) - not_shown
 
     def notes(self) -> tuple[str, ...]:
-        """What the filter asks for that no item has, and what rules could not do."""
+        """What the filter asks for that no item has, and what rules and the reranker could not do."""
         asked = self._asked
         wanted = asked.fields.filter if asked.fields else None
         missing = notes(wanted, asked.table) if wanted and not asked.matching.any() else ()
-        return (*missing, *(asked.rules.notes(asked.table) if asked.rules and asked.scope.table is not None else ()))
+        ruled = asked.rules.notes(asked.table) if asked.rules and asked.scope.table is not None else ()
+        return (*missing, *ruled, *(asked.reranking.notes if asked.reranking else ()))
+
+    @property
+    def moved(self) -> Moved:
+        """What the reranker did with the items that it scored."""
+        return self._asked.reranking.moved if self._asked.reranking else {}
 
     def touched(self, chosen: Candidates, pinned: frozenset[int], i: int) -> tuple[str, ...]:
         """Which rules touched the candidate at that place, and by how much."""

@@ -134,7 +134,7 @@ def train_heads(
     found = gather(data.pictures, towers, validation=validation, cache=cache, seen=seen, on_progress=on_progress)
     rows = [row for row, part in enumerate(found.parts) if part == "train" and found.groups[row]]
     judge = validation_of(found)
-    _require_enough(found, rows, judge, validation)
+    require_enough(found, rows, judge, validation)
     pairs = pair([found.groups[row] for row in rows])
 
     def on_epoch(epoch: Epoch) -> None:
@@ -176,7 +176,8 @@ def _start(base: DualEncoder) -> tuple[Head, Head]:
     return image.as_saved(), text.as_saved()
 
 
-def _require_enough(found: Gathered, rows: list[int], judge: Validation, share: float) -> None:
+def require_enough(found: Gathered, rows: list[int], judge: Validation, share: float) -> None:
+    """Raise TrainingError if the data teach nothing (rows: that train) or leave nothing to judge by."""
     if len(rows) < MIN_PICTURES:
         raise TrainingError(
             f"{len(rows):,} of {len(found.pictures):,} different pictures are left to train on; at least "

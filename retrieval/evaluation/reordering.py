@@ -1,0 +1,27 @@
+"""The first places of a ranking in the order that a reranker gives them."""
+
+import numpy as np
+
+from retrieval.encoders.base import FloatArray
+from retrieval.evaluation.relevance import Relevance
+from retrieval.evaluation.types import Ranking
+
+
+def reordered(ranking: Ranking, matches: FloatArray, weight: float, depth: int, relevance: Relevance) -> Ranking:
+    """Sort the first `depth` documents of each query by cosine + weight * match; those behind stay where they are.
+
+    matches: float32 [queries, at least depth], what the reranker says of the documents in `ranking.top`. Equal sums
+    keep the order of the first stage. The scores of the result are still the cosines. A depth beyond the ranking is
+    the whole ranking.
+    """
+    depth = min(depth, ranking.top.shape[1])
+    order = np.argsort(-(ranking.scores[:, :depth] + weight * matches[:, :depth]), axis=1, kind="stable")
+    top, scores = ranking.top.copy(), ranking.scores.copy()
+    top[:, :depth] = np.take_along_axis(ranking.top[:, :depth], order, axis=1)
+    scores[:, :depth] = np.take_along_axis(ranking.scores[:, :depth], order, axis=1)
+    ranks = []
+    for query, before in enumerate(ranking.ranks):
+        relevant = relevance.documents[relevance.of(query)]
+        within = np.flatnonzero(np.isin(top[query, :depth], relevant)) + 1
+        ranks.append(np.concatenate([within, before[before > depth]]))
+    return Ranking(top, scores, ranks)

@@ -1,0 +1,187 @@
+"""A reranker for somebody's own pictures and texts, on one encoder's tokens, with a weight of 0 if it does not help."""
+
+import importlib.metadata
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.encoders.projected import ProjectedEncoder
+from retrieval.encoders.seen import read_seen
+from retrieval.errors import TrainingError
+from retrieval.rerankers.base import Direction, RerankerSpec
+from retrieval.rerankers.folder import CURVE, require_writable, write
+from retrieval.rerankers.modules.pair import PairModule
+from retrieval.rerankers.registry import KINDS, parameters
+from retrieval.rerankers.torch_reranker import TorchReranker
+from retrieval.training.curve import draw
+from retrieval.training.data import TrainingData
+from retrieval.training.fit import Epoch
+from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, fit_reranker
+from retrieval.training.gather import Gathered, OnProgress, gather
+from retrieval.training.pairs import IntArray
+from retrieval.training.reranked_validation import DIRECTIONS, RerankedValidation
+from retrieval.training.reranker_data import TokenTowers
+from retrieval.training.reranker_pairs import TrainingPairs
+from retrieval.training.train_heads import require_enough
+from retrieval.training.validation import validation_of
+
+SETTINGS = RerankerSettings()
+VALIDATION = 0.15
+
+
+@dataclass(frozen=True)
+class TrainedReranker:
+    """before, after: success@1 of each of `judged.asked`, by the first stage and reranked."""
+
+    fitted: FittedReranker
+    spec: RerankerSpec
+    gathered: Gathered
+    judged: RerankedValidation
+    before: Sequence[float]
+    after: Sequence[float]
+
+    @property
+    def improved(self) -> bool:
+        """Whether a match counts in any direction."""
+        return any(self.spec.weights.values())
+
+    def write(self, out: Path) -> RerankerSpec:
+        """The folder that `load_reranker` takes, with the curve. Raises as `folder.write`."""
+        curve = draw(self.fitted.history, before=float(np.mean(self.before)), best=self.fitted.epoch)
+        return write(out, self.fitted.module, self.spec, extra={CURVE: curve})
+
+
+def train_reranker(
+    data: TrainingData,
+    base: DualEncoder,
+    settings: RerankerSettings = SETTINGS,
+    *,
+    validation: float = VALIDATION,
+    cache: Path | None = None,
+    out: Path | None = None,
+    seen: frozenset[bytes] = frozenset(),
+    on_progress: OnProgress | None = None,
+) -> TrainedReranker:
+    """Train a reranker on the base's tokens; pictures that the base was trained on do not validate if others can.
+
+    validation: share of the pictures that chooses epoch, weights and margins. cache: where tokens are kept.
+    out: where the result will be written, checked before the work begins. seen: further pictures that the base was
+    trained on, as `read_seen` gives them.
+
+    Raises TrainingError for an encoder without tokens or data that teach nothing, and as `gather` does.
+    """
+    if out is not None:
+        require_writable(out)
+    towers = TokenTowers(base)
+    seen |= read_seen(base.seen) if isinstance(base, ProjectedEncoder) else frozenset()
+    found = gather(data.pictures, towers, validation=validation, cache=cache, seen=seen, on_progress=on_progress)
+    rows = [row for row, part in enumerate(found.parts) if part == "train" and found.groups[row]]
+    checks = validation_of(found)
+    require_enough(found, rows, checks, validation)
+    judged = RerankedValidation(checks, towers, settings.depth)
+    nothing: dict[Direction, float] = dict.fromkeys(DIRECTIONS, 0.0)
+    spec = RerankerSpec("new", settings.kind, "", towers.spec, nothing, nothing)
+
+    def matches(module: PairModule) -> list[Any]:
+        return judged.matches(TorchReranker(module, spec, towers.dimension))
+
+    def on_epoch(epoch: Epoch) -> None:
+        if on_progress:
+            on_progress("epochs", epoch.number, settings.contrast_epochs + settings.epochs)
+
+    none = [np.zeros_like(one.candidates.cosines) for one in judged.asked]
+    before = judged.success(none, nothing)
+    fitted = fit_reranker(
+        KINDS[settings.kind](towers.spec, towers.dimension, settings.seed),
+        _pairs(found, rows, towers, _views(base, found, rows, settings.views, cache, on_progress)),
+        lambda module: judged.figure(matches(module)),
+        settings,
+        before=float(np.mean(before)),
+        on_epoch=on_epoch,
+    )
+    final = matches(fitted.module)
+    weights, margins = judged.combined(final) if fitted.epoch else (nothing, nothing)
+    after = judged.success(final, weights)
+    facts = {
+        "started_from": {"model": base.spec.name, "fingerprint": base.spec.fingerprint},
+        "data": data.summary(),
+        "languages": list(data.languages),
+        "pictures": {
+            "train": found.parts.count("train"),
+            "validation": found.parts.count("validation"),
+            "unreadable": len(found.unreadable),
+            "equal": found.equal,
+            "seen_by_base": found.seen,
+        },
+        "texts": len(found.texts),
+        "validation_share": validation,
+        "settings": asdict(settings),
+        "parameters": parameters(fitted.module),
+        "best_epoch": fitted.epoch,
+        "improved": any(weights.values()),
+        "chosen_by": "validation success@1 after reranking, mean over directions and groups",
+        "validation": {"checks": _checks(judged, before, after)},
+        "history": [asdict(epoch) for epoch in fitted.history],
+        "versions": {name: importlib.metadata.version(name) for name in ("catalens", "numpy", "torch")},
+    }
+    told = RerankerSpec("new", settings.kind, "", towers.spec, weights, margins, facts)
+    return TrainedReranker(fitted, told, found, judged, before, after)
+
+
+def _views(
+    base: DualEncoder,
+    found: Gathered,
+    rows: Sequence[int],
+    views: int,
+    cache: Path | None,
+    on_progress: OnProgress | None,
+) -> tuple[FloatArray, ...]:
+    """Tokens of the pictures in further views, float32 [len(rows), places, width] each."""
+    shown = [replace(found.pictures[row], texts={}) for row in rows]
+    made = []
+    for number in range(1, views + 1):
+        towers = TokenTowers(base, view=number)
+        seen = gather(shown, towers, validation=0.0, cache=cache, on_progress=on_progress)
+        if seen.digests != tuple(found.digests[row] for row in rows):
+            raise TrainingError("pictures changed while they were read", hint="run the same command again")
+        made.append(towers.photos(seen.images).tokens)
+    return tuple(made)
+
+
+def _pairs(found: Gathered, rows: Sequence[int], towers: TokenTowers, views: tuple[FloatArray, ...]) -> TrainingPairs:
+    own = [list(dict.fromkeys(text for texts in found.groups[row].values() for text in texts)) for row in rows]
+    numbers = {text: at for at, text in enumerate(dict.fromkeys(text for texts in own for text in texts))}
+    photos_of: list[list[int]] = [[] for _ in numbers]
+    for at, texts in enumerate(own):
+        for text in texts:
+            photos_of[numbers[text]].append(at)
+    return TrainingPairs(
+        photos=towers.photos(found.images[rows]),
+        texts=towers.texts(found.text_features[[found.texts[text] for text in numbers]]),
+        photos_of=_arrays(photos_of),
+        texts_of=_arrays([[numbers[text] for text in texts] for texts in own]),
+        sources=np.unique([found.pictures[row].source for row in rows], return_inverse=True)[1].astype(np.int64),
+        views=views,
+    )
+
+
+def _arrays(rows: Sequence[Sequence[int]]) -> tuple[IntArray, ...]:
+    return tuple(np.array(row, dtype=np.int64) for row in rows)
+
+
+def _checks(judged: RerankedValidation, before: Sequence[float], after: Sequence[float]) -> list[Mapping[str, Any]]:
+    return [
+        {
+            "data": one.source,
+            "group": one.group,
+            "direction": one.direction,
+            "queries": len(one.queries),
+            "first_stage": {"success@1": first},
+            "reranked": {"success@1": second},
+        }
+        for one, first, second in zip(judged.asked, before, after, strict=True)
+    ]
