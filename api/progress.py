@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from indexer.pipeline import OnProgress
     from indexer.summary import Progress
 
-LABELS = {"photos": "Indexing photos", "index": "Building the index"}
+LABELS = {
+    "photos": "Indexing photos",
+    "index": "Building the index",
+    "text tokens": "Adding tokens to texts",
+    "photo tokens": "Adding tokens to photos",
+}
 SECONDS_BETWEEN_LINES = 5.0
 
 
