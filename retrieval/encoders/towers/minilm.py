@@ -67,26 +67,37 @@ class MiniLM:
         The first 128 tokens count, about 90 words. A text that falls into more than two pieces a word is in no language
         of this tower and gets zeros.
         """
+        return self.features_with_tokens(texts, longest=0)[0]
+
+    def features_with_tokens(self, texts: Sequence[str], *, longest: int) -> tuple[FloatArray, list[FloatArray]]:
+        """`features`, and the last layer [length, 384] of each text's first `longest` tokens.
+
+        The marks of both ends are tokens too. Length 0 for a text in no language of this tower.
+        """
         kept = [cleaned(text) for text in texts]
         encoded = self._tokenizer.encode_batch(kept)
         tokens = [encoding.ids for encoding in encoded]
         features = np.zeros((len(tokens), DIMENSION), dtype=np.float32)
+        states = [np.zeros((0, DIMENSION), dtype=np.float32)] * len(tokens)
         known = [i for i, text in enumerate(kept) if _is_english(text, encoded[i])]
         by_length = sorted(known, key=lambda i: len(tokens[i]))
         while by_length:  # texts of like length together: a batch is as wide as its longest
             at_once = max(1, _TOKENS_AT_ONCE // len(tokens[by_length[-1]]))
             batch, by_length = by_length[-at_once:], by_length[:-at_once]
-            features[batch] = self._mean_of([tokens[i] for i in batch])
-        return features
+            last, real = self._last_layer([tokens[i] for i in batch])
+            lengths = real.sum(axis=1)
+            features[batch] = (last * real[:, :, None]).sum(axis=1) / lengths[:, None].astype(np.float32)
+            for row, i in enumerate(batch if longest else ()):
+                states[i] = last[row, : min(lengths[row], longest)].copy()  # a view would hold the batch
+        return features, states
 
-    def _mean_of(self, tokens: Sequence[Sequence[int]]) -> FloatArray:
+    def _last_layer(self, tokens: Sequence[Sequence[int]]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+        """[n, longest, 384], and which of those are a text's own."""
         lengths = np.array([len(ids) for ids in tokens])
         padded = np.zeros((len(tokens), lengths.max()), dtype=np.int64)
         real = np.arange(lengths.max()) < lengths[:, None]
         padded[real] = np.concatenate(tokens)
-        last = _encoder(self._weights, padded, real)
-        mean: FloatArray = (last * real[:, :, None]).sum(axis=1) / lengths[:, None].astype(np.float32)
-        return mean
+        return _encoder(self._weights, padded, real), real
 
 
 def _is_english(text: str, encoding: Any) -> bool:
