@@ -16,6 +16,8 @@ from retrieval.tokens.codec import pack
 from retrieval.tokens.value import TokenSpec
 from tests.explained import thing
 from tests.test_heads import a_head
+from tests.test_openclip import tiny_folder
+from tests.test_spatial_contract import with_heads
 
 MODEL = pytest.mark.model
 TEXTS = ["red shoes", "", "two dogs run over the grass while a child looks on", "word " * 100]
@@ -25,6 +27,8 @@ FOREIGN = "红色的鞋子和蓝色的帽子"
 @pytest.fixture(
     scope="module",
     params=[
+        "open_clip-tiny",
+        "heads-on-open_clip",
         pytest.param("starter", marks=MODEL),
         pytest.param("heads-on-starter", marks=MODEL),
     ],
@@ -34,6 +38,9 @@ def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def load(kind: str, folder: Path) -> DualEncoder:
+    if "open_clip" in kind:
+        tiny = load_encoder(str(tiny_folder(folder)), runtime="torch")
+        return with_heads(tiny) if kind.startswith("heads") else tiny
     starter = load_encoder("starter", runtime="torch")
     if kind == "starter":
         return starter
@@ -146,8 +153,9 @@ def test_the_starter_gives_no_tokens_for_what_its_english_tower_cannot_read() ->
 
 
 @MODEL
-def test_the_starters_photo_tokens_are_its_projected_last_map(pixels: np.ndarray) -> None:
+def test_the_starters_photo_tokens_are_its_projected_last_map() -> None:
     """By hand: timm's last map, place by place."""
+    pixels = np.random.default_rng(0).integers(0, 255, (2, 224, 224, 3)).astype(np.uint8)
     model = efficientnet._model(None, tuned=True)
     image, _ = projection.of_starter()
     with torch.inference_mode():

@@ -57,6 +57,11 @@ def cells_source(model: Any, spec: EncoderSpec) -> GraphSource | None:
     )
 
 
+def text_tower(model: Any) -> Any | None:
+    """The module that holds the text tower's parts; None for a tower of another library."""
+    return _text_parts(model)[0]
+
+
 def _text_parts(model: Any) -> tuple[Any, str, int]:
     """The module that holds the text tower's parts, its pooling and its end token; None for a tower of another kind."""
     if hasattr(model, "transformer"):  # open_clip's CLIP holds the parts itself

@@ -22,6 +22,7 @@ from retrieval.encoders.clip import ClipEncoder
 from retrieval.encoders.clip_export import write_tokenizer
 from retrieval.encoders.clip_modules import can_be_trimmed, cells_source, graph_sources
 from retrieval.encoders.clip_pixels import middle
+from retrieval.encoders.clip_token_modules import clip_tokens
 from retrieval.encoders.towers.graphs import torch_graph
 from retrieval.errors import CatalensError, EncoderError, UnknownModel, WeightsUnavailable
 
@@ -96,18 +97,20 @@ def _encoder(source: _Source, model: Any, tokenizer: Any) -> ClipEncoder:
         # through JSON, so that a spec equals the one that was stored: tuples become lists
         preprocessing=json.loads(json.dumps(preprocessing | {"size": (int(height), int(width))})),
     )
-    sources = graph_sources(model, spec, trimmed=can_be_trimmed(model))
+    trimmed = can_be_trimmed(model)
+    sources = graph_sources(model, spec, trimmed=trimmed)
     cells = cells_source(model, spec)
     return ClipEncoder(
         spec,
         pixels=_pixels(preprocessing),
         tokens=lambda texts: tokenizer(list(texts)).numpy(),
         graphs={name: torch_graph(each) for name, each in sources.items()},
-        trimmed=can_be_trimmed(model),
+        trimmed=trimmed,
         sources=sources,
         unpack=lambda folder: write_tokenizer(folder, tokenizer, Path(open_clip.tokenizer.default_bpe())),
         files=source.files,
         cells=torch_graph(cells) if cells else None,
+        rerank_tokens=clip_tokens(model, spec, trimmed=trimmed),
     )
 
 

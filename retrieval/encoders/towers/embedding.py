@@ -1,16 +1,20 @@
 """Any whole encoder as `Towers`: its features are its own embeddings, and the heads that change nothing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import DualEncoder, FloatArray, SpatialEncoder
+from retrieval.encoders.base import DualEncoder, FloatArray, SpatialEncoder, TokenEncoder
 from retrieval.encoders.heads import Head
+from retrieval.errors import EncoderError
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from retrieval.tokens.value import Tokens, TokenSpec
 
 _WIDTH = 256
 
@@ -45,6 +49,25 @@ class EmbeddingTowers:
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
         return self.encoder.encode_texts(texts)
+
+    def token_spec_for(self, encoder: str) -> "TokenSpec | None":
+        """The encoder's own tokens, beside the vectors of another with that fingerprint; None if it has none."""
+        own = self.encoder.token_spec if isinstance(self.encoder, TokenEncoder) else None
+        return None if own is None else replace(own, encoder=encoder)
+
+    def image_features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> "Tokens":
+        """The encoder's own, whose vectors are the features; n may be 0. Raises EncoderError if it has none."""
+        return self._token_encoder.encode_images_with_tokens(pixels)
+
+    def text_features_with_tokens(self, texts: Sequence[str]) -> "Tokens":
+        """The encoder's own, whose vectors are the features; may be empty. Raises EncoderError if it has none."""
+        return self._token_encoder.encode_texts_with_tokens(texts)
+
+    @property
+    def _token_encoder(self) -> TokenEncoder:
+        if not isinstance(self.encoder, TokenEncoder):
+            raise EncoderError(f"{self.name} gives no tokens", hint="search without reranking")
+        return self.encoder
 
 
 def identity_head(dimension: int, *, seed: int = 0) -> Head:
