@@ -18,7 +18,7 @@ from indexer.encoding import TEXTS_AT_ONCE, Encoding
 from indexer.memory import Limits, free_memory, limits
 from indexer.pipeline import BYTES_PER_PIXEL, OnProgress
 from indexer.summary import Progress
-from indexer.tokens import replace_others, required_spec
+from indexer.tokens import drop_damaged, replace_others, required_spec
 from indexer.writer import CollectionWriter, open_writer
 from retrieval.ahead import ahead
 from retrieval.catalogue.engine import database_status
@@ -68,7 +68,7 @@ def add_tokens(
     on_progress: OnProgress | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> Added:
-    """Give tokens to all photos and texts that lack them; from then on index runs keep them too.
+    """Give tokens to all photos and texts whose own are missing or damaged; from then on index runs keep them too.
 
     Photos are read from where they were indexed, and only if their bytes are still the same. Every batch is one
     transaction: a run that is stopped at any moment leaves a valid collection, and the next goes on from there. Tokens
@@ -83,6 +83,7 @@ def add_tokens(
     tell: OnProgress = on_progress or (lambda _: None)
     with open_writer(folder, encoder.spec) as writer, ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         added = Added(replaced=replace_others(writer.engine, writer.encoder_id, spec))
+        drop_damaged(writer.engine, spec)
         bounds = limits(encoder.image_size**2 * BYTES_PER_PIXEL, free_memory())
         run = _Run(writer, Encoding(encoder, with_tokens=True), pool, bounds, tell, max_pixels, added)
         run.add_to_texts()

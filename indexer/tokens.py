@@ -4,9 +4,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, insert
 
-from retrieval.catalogue.queries import rows_after
+from retrieval.catalogue.queries import Modality, chunks, rows_after
 from retrieval.catalogue.schema import token_specs
-from retrieval.catalogue.token_queries import TOKENS, count_without, token_spec
+from retrieval.catalogue.token_queries import TOKENS, count_without, damaged, token_spec
 from retrieval.encoders.base import DualEncoder, TokenEncoder
 from retrieval.errors import EncoderError, FingerprintMismatch
 from retrieval.tokens.value import TokenSpec
@@ -54,6 +54,15 @@ def replace_others(engine: Engine, encoder_id: int, spec: TokenSpec) -> bool:
             connection.execute(delete(table))
         _write_spec(connection, encoder_id, spec)
         return kept is not None
+
+
+def drop_damaged(engine: Engine, spec: TokenSpec) -> None:
+    """Remove tokens that cannot be read, so that they count as missing."""
+    widths: dict[Modality, int] = {"image": spec.image_width, "text": spec.text_width}
+    for modality, width in widths.items():
+        with engine.begin() as connection:
+            for chunk in chunks(damaged(connection, modality, width)):
+                connection.execute(delete(TOKENS[modality]).where(TOKENS[modality].c.owner_id.in_(chunk)))
 
 
 def goes_on(connection: Connection, encoder: DualEncoder) -> tuple[bool, str]:

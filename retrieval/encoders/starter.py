@@ -17,7 +17,7 @@ from retrieval.encoders.base import FloatArray
 from retrieval.encoders.heads import load_heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers import efficientnet, minilm, sentence
-from retrieval.encoders.towers.graphs import Graph, GraphSource
+from retrieval.encoders.towers.graphs import IMAGE_TOKENS, Graph, GraphSource
 from retrieval.encoders.towers.texts import MAX_CHARACTERS
 from retrieval.tokens import projection
 from retrieval.tokens.codec import padded
@@ -51,7 +51,8 @@ TOWERS_SHA256 = towers_hash(efficientnet.TUNED_SHA256)
 class StarterTowers:
     """The starter's `Towers`. Each loads on its first call: a text never pays for torch.
 
-    graphs, unpacked: of an export, see `retrieval/encoders/towers/graphs.py`. runtime: see `Towers`.
+    graphs, unpacked: of an export, see `retrieval/encoders/towers/graphs.py`. runtime: see `Towers`. An export without
+    the graph for tokens, which an earlier release made, is as good as ever for vectors; tokens then run in torch.
     """
 
     name = "starter"
@@ -76,15 +77,17 @@ class StarterTowers:
 
     @cached_property
     def _image_tower(self) -> "EfficientNetLite2":
-        return efficientnet.EfficientNetLite2(self._graphs.get("image"), self._graphs.get("image.tokens"))
+        return efficientnet.EfficientNetLite2(self._graphs.get("image"), self._graphs.get(IMAGE_TOKENS))
 
     @cached_property
     def _text_towers(self) -> "tuple[MultilingualSentenceEncoder, MiniLM]":
         return sentence.MultilingualSentenceEncoder(self._unpacked), minilm.MiniLM()
 
     def graph_sources(self) -> Mapping[str, GraphSource]:
-        """The image tower; of an export, nothing. The text towers are NumPy."""
-        return {} if self._graphs else {"image": efficientnet.source()}
+        """The image tower, and with tokens; of an export, nothing. The text towers are NumPy."""
+        if self._graphs:
+            return {}
+        return {"image": efficientnet.source(), IMAGE_TOKENS: efficientnet.tokens_source()}
 
     def unpack(self, folder: Path) -> Mapping[str, Any]:
         """Write the multilingual text tower in a form that opens at once; the other does anyway."""

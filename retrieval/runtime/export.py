@@ -13,13 +13,14 @@ from PIL import Image
 from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers.base import Towers
-from retrieval.encoders.towers.graphs import ExportableTowers, Graph
+from retrieval.encoders.towers.graphs import IMAGE_TOKENS, ExportableTowers, Graph
 from retrieval.errors import EncoderError, ExportError, StorageError
 from retrieval.runtime import bank, names
 from retrieval.runtime.gate import EXACT, Agreement, agreement
 from retrieval.runtime.openvino_graph import OpenVinoGraph, convert, halve, precisions
 from retrieval.runtime.reopen import made
 from retrieval.runtime.store import BANK, Export, commit, exports_dir, here, key_of, locked, note_refusal
+from retrieval.runtime.token_gate import TOKENS, TokenGate
 
 SIDES = ("image", "text")
 _BATCH = 16
@@ -28,10 +29,14 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Exported:
-    """An export that passed. gates: by side and precision, what was measured, refused ones too."""
+    """An export that passed. gates: by side and precision, what was measured, refused ones too.
+
+    tokens: likewise of the graph that gives tokens, by precision; empty if there is none.
+    """
 
     export: Export
     gates: Mapping[str, Mapping[str, Agreement]]
+    tokens: Mapping[str, Agreement]
 
 
 def exportable(encoder: DualEncoder) -> ExportableTowers:
@@ -80,6 +85,7 @@ class _Exporting:
         self._name = encoder.spec.name
         self._graphs = aside / "graphs"
         self._gates: dict[str, dict[str, Agreement]] = {}
+        self._tokens: dict[str, Agreement] = {}
         self._bank: dict[str, FloatArray] = {}
 
     def run(self, key: str, extra: Sequence[Image.Image]) -> Exported:
@@ -109,24 +115,27 @@ class _Exporting:
                 side: {precision: one.to_json() for precision, one in tried.items()}
                 for side, tried in self._gates.items()
             },
+            "token_gates": {precision: one.to_json() for precision, one in self._tokens.items()},
         }
         self._tell("writing")
         done = commit(self._aside, key, manifest)
         done.note_passed(self._encoder.spec.fingerprint)
         if files:
             names.remember(self._towers.name, files, key)
-        return Exported(done, self._gates)
+        return Exported(done, self._gates, self._tokens)
 
     def _passing(
         self, side: str, graphs: Sequence[str], inputs: Sequence[Any], reference: FloatArray
     ) -> dict[str, str]:
         """The fastest precision whose vectors are torch's, for each graph of a side. Raises ExportError if none is."""
         tried = self._gates.setdefault(side, {})
-        pixels = None
+        pixels = token_gate = None
         if side == "image":
             pixels = self._pixels(self._towers, inputs)
             if not np.array_equal(pixels, self._pixels(self._reopened({}), inputs)):
                 raise ExportError(f"{self._name}: pictures cannot be prepared as torch does", hint="--runtime torch")
+            if IMAGE_TOKENS in graphs:
+                token_gate = TokenGate(self._towers, pixels, lambda features: self._vectors(side, features))
         for precision in precisions() if graphs else ("f32",):
             if precision == "bf16":
                 for name in graphs:
@@ -134,13 +143,24 @@ class _Exporting:
             paths = {name: self._path(name, "-bf16" if precision == "bf16" else "") for name in graphs}
             compiled = {name: OpenVinoGraph(path, precision) for name, path in paths.items()}
             self._tell(f"{side} tower in {precision}: comparing {len(inputs)} vectors with torch's")
-            features = self._features(self._reopened(dict(compiled)), side, inputs, pixels)
+            towers = self._reopened(dict(compiled))
+            features = self._features(towers, side, inputs, pixels)
             tried[precision] = agreement(self._vectors(side, reference), self._vectors(side, features))
-            if tried[precision].reaches(EXACT):
+            passed = tried[precision].reaches(EXACT)
+            if passed and token_gate is not None:
+                self._tokens[precision], passed = token_gate.judged(towers)
+            if passed:
                 self._keep(paths, compiled)
                 self._bank |= {f"{side}.torch": reference, f"{side}.exported": features}
                 return dict.fromkeys(graphs, precision)
         lowest = ", ".join(f"{name} {one.lowest:.5f}" for name, one in tried.items())
+        if self._tokens and any(one.reaches(EXACT) for one in tried.values()):
+            found = ", ".join(f"{name} {one.mean:.5f}" for name, one in self._tokens.items())
+            raise ExportError(
+                f"{self._name} was not exported: its tokens, or the vectors beside them, are not torch's (mean cosine "
+                f"{found}; at least {TOKENS} is asked for)",
+                hint="it runs in torch as before",
+            )
         raise ExportError(
             f"{self._name} was not exported: its {side} vectors are not torch's (lowest cosine {lowest}; "
             f"at least {EXACT} is asked for)",

@@ -15,7 +15,7 @@ import numpy as np
 
 from retrieval.encoders.base import DualEncoder, FloatArray
 from retrieval.encoders.projected import ProjectedEncoder
-from retrieval.encoders.towers.graphs import Graph
+from retrieval.encoders.towers.graphs import IMAGE_TOKENS, Graph
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.types import EvaluationSet
 from retrieval.images import decode
@@ -79,7 +79,9 @@ def _try_aside(
         rows = load_file(export.file(BANK))
         gates = dict(export.manifest["gates"])
         for side in SIDES:  # the second is judged with the first as it will be
-            names = [name for name in export.manifest["graphs"] if name.partition(".")[0] == side]
+            # What gives tokens stays as it was judged: the sets judge vectors only.
+            mine = [name for name in export.manifest["graphs"] if name.partition(".")[0] == side]
+            names = [name for name in mine if name != IMAGE_TOKENS]
             if not names:
                 continue
             tell(f"{side} tower in int8")

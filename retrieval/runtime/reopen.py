@@ -6,7 +6,7 @@ from typing import Any
 
 from retrieval.encoders.base import EncoderSpec
 from retrieval.encoders.towers.base import Towers
-from retrieval.encoders.towers.graphs import Graph
+from retrieval.encoders.towers.graphs import IMAGE_TOKENS, Graph
 from retrieval.errors import ExportError
 from retrieval.runtime.openvino_graph import OpenVinoGraph
 from retrieval.runtime.store import Export
@@ -40,8 +40,9 @@ def towers_of_export(export: Export) -> Towers:
 
 
 def in_words(export: Export) -> str:
-    """What runs it, with the precision of each graph: `openvino (image f32, text bf16)`."""
-    graphs = ", ".join(f"{name} {facts['precision']}" for name, facts in export.manifest["graphs"].items())
+    """What runs it, with the precision of each graph that gives vectors: `openvino (image f32, text bf16)`."""
+    held = {name: facts["precision"] for name, facts in export.manifest["graphs"].items() if name != IMAGE_TOKENS}
+    graphs = ", ".join(f"{name} {precision}" for name, precision in held.items())
     return f"openvino ({graphs})"
 
 
