@@ -42,9 +42,7 @@ def catalens(
 
 @app.command(short_help="Index folders or catalogue files, or bring them up to date.")
 def index(
-    sources: Annotated[
-        list[Path] | None, typer.Argument(help="Folders of photos, or CSV, TSV, JSON lines or Parquet files.")
-    ] = None,
+    sources: Annotated[list[Path], typer.Argument(help="Folders of photos, or CSV, TSV, JSON lines or Parquet files.")],
     collection: CollectionOption = DEFAULT_COLLECTION,
     model: Annotated[
         str | None, typer.Option(help="Encoder; the collection's own, or starter for a new one. See: catalens models")
@@ -61,36 +59,14 @@ def index(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also read the files again that failed three times.")
     ] = False,
-    rerank_tokens: Annotated[
-        bool,
-        typer.Option(
-            "--rerank-tokens",
-            help="Also keep what a reranker looks at, for catalens search --rerank: 10 KB a photo with the starter. "
-            "Later runs on the collection go on doing so.",
-        ),
-    ] = False,
-    add_tokens: Annotated[
-        bool,
-        typer.Option(
-            "--add-tokens",
-            help="Name no source: give what a reranker looks at to photos and texts that are indexed without it.",
-        ),
-    ] = False,
     runtime: RuntimeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Index folders or catalogue files, or bring them up to date: only what changed is encoded again."""
     from api import commands
 
-    if add_tokens:
-        if sources:
-            raise typer.BadParameter("--add-tokens takes no source: it is about photos that are indexed already")
-        commands.add_tokens(collection, model, max_pixels, runtime=runtime, as_json=json)
-        return
-    if not sources:
-        raise typer.BadParameter("name at least one", param_hint="SOURCES...")
     columns = {"id_column": id_column, "image_column": image_column, "title_column": title_column}
-    limits = {"max_pixels": max_pixels, "retry_failed": retry_failed, "rerank_tokens": rerank_tokens}
+    limits = {"max_pixels": max_pixels, "retry_failed": retry_failed}
     commands.index(sources, collection, model, images_dir, columns, limits, runtime=runtime, as_json=json)
 
 

@@ -74,40 +74,6 @@ def index(
         )
 
 
-def add_tokens(
-    collection: Path, model: str | None, max_pixels: int | None, *, runtime: str | None = None, as_json: bool
-) -> None:
-    """Add tokens for reranking to an indexed collection and report every photo that got none."""
-    from api.progress import show_progress
-    from indexer.add_tokens import add_tokens as add
-    from retrieval.catalogue.engine import database_status
-    from retrieval.catalogue.queries import Problem
-
-    database_status(collection)  # before a model is loaded for nothing
-    encoder = _encoder_for(model, _model_of(collection), runtime=runtime, pictures=_photos_in(collection))
-    given = {} if max_pixels is None else {"max_pixels": max_pixels}
-    try:
-        with show_progress(err) as on_progress:
-            added = add(collection, encoder, on_progress=on_progress, **given)
-    except KeyboardInterrupt:
-        err.print("\nStopped. The tokens that were added are kept.")
-        err.print("  To go on from there, run the same command again.")
-        sys.exit(130)
-    _report_problems(err, [Problem("failed", path, reason) for path, reason in added.unreadable])
-    counts = added.to_json()
-    if as_json:
-        print_json(counts)
-    if added.replaced:
-        err.print("Tokens of another kind, which another release made, were replaced.")
-    line = " ".join(f"{name}={value}" for name, value in counts.items())
-    err.print(f"catalens index --add-tokens: {line}", soft_wrap=True)
-    if added.unreadable and not added.photos:
-        raise SourceError(
-            f"none of the {len(added.unreadable)} photos could be given tokens",
-            hint="they are read from where they were indexed; if they moved, index their source again",
-        )
-
-
 def status(collection: Path, *, as_json: bool) -> None:
     """Print what a collection holds."""
     from retrieval.collection import Collection
@@ -131,17 +97,10 @@ def status(collection: Path, *, as_json: bool) -> None:
     for modality, one in state["index"].items():
         newer, gone = one["newer_rows"], one["deleted_rows"]
         table.add_row(f"{modality} index", f"{one['kind']}, {one['rows']:,} rows + {newer:,} newer - {gone:,} deleted")
-    table.add_row("tokens", _tokens_in_words(state["tokens"]))
     for location in state["sources"]:
         table.add_row("source", Text(str(location)))
     out.print(table)
     _report_problems(out, problems)
-
-
-def _tokens_in_words(tokens: Mapping[str, Any]) -> str:
-    if tokens["fingerprint"] is None:
-        return "none"
-    return f"{tokens['photos']:,} photos, {tokens['texts']:,} texts, {tokens['bytes_per_photo']:,} bytes a photo"
 
 
 def forget(source: Path, collection: Path) -> None:

@@ -22,12 +22,7 @@ if TYPE_CHECKING:
     from indexer.pipeline import OnProgress
     from indexer.summary import Progress
 
-LABELS = {
-    "photos": "Indexing photos",
-    "index": "Building the index",
-    "text tokens": "Adding tokens to texts",
-    "photo tokens": "Adding tokens to photos",
-}
+LABELS = {"photos": "Indexing photos", "index": "Building the index"}
 SECONDS_BETWEEN_LINES = 5.0
 
 

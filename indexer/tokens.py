@@ -4,9 +4,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, insert
 
-from retrieval.catalogue.queries import Modality, chunks, rows_after
+from retrieval.catalogue.queries import rows_after
 from retrieval.catalogue.schema import token_specs
-from retrieval.catalogue.token_queries import TOKENS, count_without, damaged, token_spec
+from retrieval.catalogue.token_queries import TOKENS, token_counts, token_spec
 from retrieval.encoders.base import DualEncoder, TokenEncoder
 from retrieval.errors import EncoderError, FingerprintMismatch
 from retrieval.tokens.value import TokenSpec
@@ -56,15 +56,6 @@ def replace_others(engine: Engine, encoder_id: int, spec: TokenSpec) -> bool:
         return kept is not None
 
 
-def drop_damaged(engine: Engine, spec: TokenSpec) -> None:
-    """Remove tokens that cannot be read, so that they count as missing."""
-    widths: dict[Modality, int] = {"image": spec.image_width, "text": spec.text_width}
-    for modality, width in widths.items():
-        with engine.begin() as connection:
-            for chunk in chunks(damaged(connection, modality, width)):
-                connection.execute(delete(TOKENS[modality]).where(TOKENS[modality].c.owner_id.in_(chunk)))
-
-
 def goes_on(connection: Connection, encoder: DualEncoder) -> tuple[bool, str]:
     """Does a run on this collection keep tokens? And what a person should know if it cannot though it should."""
     kept, given = token_spec(connection), spec_of(encoder)
@@ -81,10 +72,10 @@ def goes_on(connection: Connection, encoder: DualEncoder) -> tuple[bool, str]:
 
 def lacking(connection: Connection) -> str:
     """Says how many photos have no tokens though the collection keeps some; empty if all have them."""
-    without = count_without(connection, "image")
-    if not without:
-        return ""
     photos = rows_after(connection, "image", 0)
+    without = photos - int(token_counts(connection)["photos"])
+    if without <= 0:
+        return ""
     return f"{without:,} of {photos:,} photos have no tokens for reranking; add them with: catalens index --add-tokens"
 
 

@@ -21,7 +21,8 @@ from api.hits import hits_table
 from indexer.pipeline import index_sources
 from indexer.rules import apply_rules
 from indexer.sources.base import SourceItem
-from retrieval.encoders.base import FloatArray
+from retrieval.encoders import load_encoder
+from retrieval.encoders.base import FloatArray, TokenEncoder
 from retrieval.errors import EncoderError, FingerprintMismatch, WeightsUnavailable
 from retrieval.explain.why import explain
 from retrieval.query import Part, Query
@@ -37,9 +38,9 @@ from retrieval.stages.reranking import Reranking
 from retrieval.stages.scope import Fields
 from retrieval.tokens.value import Tokens, TokenSpec
 from tests.command_line import Run, runner
-from tests.fakes import ColourEncoder
+from tests.fakes import COLOURS, ColourEncoder
 from tests.halves import PAIRS, WEIGHTS, HalvesEncoder, HalvesReranker, halves
-from tests.listed import ListSource
+from tests.listed import ListSource, paint, worded
 
 # Both photos have all but the same mean colour: to the first stage the one with fewer dark pixels is the better.
 RIGHT, WRONG = "green-red", "red-green"
@@ -372,6 +373,18 @@ class NotANumber(HalvesReranker):
         return np.full(max(len(texts), len(photos)), np.nan, np.float32)
 
 
+class Shifted(HalvesReranker):
+    """As sure of the order, but of another height: what learns by softmax has no zero. A text without tokens gets 0."""
+
+    def match(self, texts: Tokens, photos: Tokens) -> FloatArray:
+        shifted: FloatArray = np.where(texts.lengths > 0, super().match(texts, photos) - 9, 0).astype(np.float32)
+        return shifted
+
+
+def fill(folder: Path, items: list[SourceItem]) -> None:
+    index_sources(folder, [ListSource(items)], HalvesEncoder(), rerank_tokens=True)
+
+
 def spec_of_halves() -> TokenSpec:
     spec = HalvesEncoder().token_spec
     assert spec is not None
@@ -461,6 +474,23 @@ class TestNeverFails:
         assert answer.reranked is not None
         assert answer.reranked["scored"] == 19
 
+    def test_words_without_tokens(self, searcher: Searcher) -> None:
+        answer = kept(searcher, Query.of("words of no colour", rerank=20))
+        assert "gives these words no tokens" in answer.notes[0]
+
+    def test_texts_without_tokens_keep_their_places_though_all_else_scores_below_zero(self, tmp_path: Path) -> None:
+        fill(tmp_path / "c", worded("red green", "green red", "grey", "no colour"))
+        picture = halves("green", "red")
+        with Searcher.open(tmp_path / "c", HalvesEncoder()) as plain:
+            searcher = Searcher(plain.collection, HalvesEncoder(), Shifted(spec_of_halves()))
+            before = ids(searcher.search(image=picture, by="text"))
+            answer = searcher.search(image=picture, by="text", rerank=20)
+            only = searcher.search(image=picture, by="text", filter='item_id in ("grey", "no colour")', rerank=20)
+        assert before[2:] == ids(answer)[2:] == ["grey", "no colour"]
+        assert [hit.rerank_score is None for hit in answer.hits] == [False, False, True, True]
+        assert (ids(answer)[0], answer.reranked["scored"], answer.notes) == ("green red", 2, ())  # type: ignore[index]
+        assert "none of the texts has tokens" in only.notes[0]
+
     def test_all_tokens_damaged(self, tmp_path: Path) -> None:
         folder = made(tmp_path)
         with sqlite3.connect(folder / "catalog.db") as connection:
@@ -520,6 +550,51 @@ def test_a_query_is_encoded_once_for_both(shop: Path) -> None:
         assert encoder.passes == 1
         searcher.search(image=halves("red", "blue"), by="text", rerank=20)
         assert encoder.passes == 2
+
+
+class Hashing(HalvesEncoder):
+    """Counts how often it is asked what tokens it gives: another encoder may hash its projections to say so."""
+
+    asked = 0
+
+    @property
+    def token_spec(self) -> TokenSpec | None:
+        self.asked += 1
+        return self._spec
+
+    @token_spec.setter
+    def token_spec(self, spec: TokenSpec | None) -> None:
+        self._spec = spec
+
+
+def test_what_tokens_an_encoder_gives_is_asked_once(shop: Path) -> None:
+    encoder = Hashing()
+    with Searcher.open(shop, encoder) as plain:
+        searcher = Searcher(plain.collection, encoder, HalvesReranker(spec_of_halves()))
+        assert searcher.search(QUERY, rerank=20).notes == ()
+        before = encoder.asked
+        assert searcher.search("blue red", rerank=20).notes == ()
+        assert encoder.asked == before
+
+
+def test_the_starter_with_a_network_on_its_tokens_in_any_language(tmp_path: Path) -> None:
+    encoder = load_encoder("starter", runtime="torch")
+    items = []
+    for name in ("red", "blue", "green"):
+        photo = paint(tmp_path / f"{name}.png", COLOURS[name])
+        items.append(SourceItem(name, f"{name} wall", (photo,)))
+    index_sources(tmp_path / "c", [ListSource(items)], encoder, rerank_tokens=True)
+    assert isinstance(encoder, TokenEncoder)
+    spec = encoder.token_spec
+    assert spec is not None
+    module = KINDS["cross_attention"](spec, encoder.spec.dimension, 0)
+    write(tmp_path / "r", module, RerankerSpec("", "cross_attention", "", spec, WEIGHTS, WEIGHTS))
+    with Searcher.open(tmp_path / "c", encoder, runtime="torch", reranker=str(tmp_path / "r")) as searcher:
+        for query in (Query.of("a red wall"), Query.of("红色的墙"), Query.of(image=tmp_path / "red.png", by="text")):
+            answer = searcher.answer(replace(query, rerank=20))
+            assert (answer.reranked or {})["scored"] == 3
+            assert answer.notes == ()
+            assert all(hit.rerank_score is not None for hit in answer.hits)
 
 
 class TestGiven:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sqlalchemy import BindParameter, ColumnElement, Connection, Select, Table, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, Table, bindparam, func, select
 
 from retrieval.catalogue.queries import EMBEDDINGS, Modality, as_arrays, chunks
 from retrieval.catalogue.schema import photo_tokens, text_tokens, token_specs
@@ -64,33 +64,16 @@ def tokens_of(
 
 def owners_without(connection: Connection, modality: Modality, after: int, limit: int) -> list[int]:
     """Ids of embedded photos or texts without tokens, ascending, from behind `after`; at most `limit`."""
-    owner_id = EMBEDDINGS[modality].c.owner_id
-    statement = _without(modality, owner_id).where(owner_id > after).order_by(owner_id).limit(limit)
-    return list(connection.execute(statement).scalars())
-
-
-def damaged(connection: Connection, modality: Modality, width: int) -> list[int]:
-    """Ids of photos or texts whose tokens cannot be read. Reads all of them: 3 s for 100,000 photos."""
-    table = TOKENS[modality]
-    found = []
-    with connection.execute(select(table.c.owner_id, table.c.data).execution_options(yield_per=500)) as rows:
-        for owner_id, data in rows:
-            try:
-                unpack(data, width)
-            except ValueError:
-                found.append(owner_id)
-    return found
-
-
-def count_without(connection: Connection, modality: Modality) -> int:
-    """How many embedded photos or texts have no tokens."""
-    return int(connection.execute(_without(modality, func.count())).scalar_one())
-
-
-def _without(modality: Modality, column: ColumnElement[Any]) -> Select[Any]:
     vectors, tokens = EMBEDDINGS[modality], TOKENS[modality]
     mine = (tokens.c.owner_id == vectors.c.owner_id) & (tokens.c.encoder_id == vectors.c.encoder_id)
-    return select(column).select_from(vectors).outerjoin(tokens, mine).where(tokens.c.owner_id.is_(None))
+    statement = (
+        select(vectors.c.owner_id)
+        .outerjoin(tokens, mine)
+        .where(tokens.c.owner_id.is_(None), vectors.c.owner_id > after)
+        .order_by(vectors.c.owner_id)
+        .limit(limit)
+    )
+    return list(connection.execute(statement).scalars())
 
 
 def token_counts(connection: Connection) -> dict[str, Any]:

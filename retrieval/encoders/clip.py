@@ -1,7 +1,7 @@
 """CLIP-like encoders: one class for torch and for exported graphs. Imports neither torch nor open_clip."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +10,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
+from retrieval.encoders.clip_reranking import TokenGraphs
 from retrieval.encoders.towers.graphs import Graph, GraphSource
 from retrieval.errors import EncoderError
 from retrieval.tokens.codec import padded
 from retrieval.tokens.value import Tokens, TokenSpec
 
 _BATCH = 64  # 10 000 texts at once would need 6 GB for one layer of ViT-B's text tower
-
-
-@dataclass(frozen=True)
-class ClipTokens:
-    """What gives tokens for reranking: rows of a vector, not yet a unit vector, and behind it the tokens, flat.
-
-    image: uint8 [n, height, width, 3] -> float32 [n, dimension + places * image_width].
-    text: int64 [n, length] -> float32 [n, dimension + min(length, text_length) * text_width].
-    """
-
-    spec: TokenSpec
-    image: Graph
-    text: Graph
 
 
 class ClipEncoder:
@@ -42,7 +30,7 @@ class ClipEncoder:
         be left out: exact, and three to five times as fast for texts of ten words.
     sources, unpack: for export, see `ExportableTowers`. files: all that the model was made of.
     runtime: see `Towers`. cells: uint8 [n, height, width, 3] -> float32 [n, rows, columns, dimension], for `grid`.
-    rerank_tokens: see `TokenEncoder`; None where the model has none, and on an export, which would hold towers twice.
+    token_graphs: of a vision transformer in torch, for reranking; an export has none.
     """
 
     kind = "clip"
@@ -60,12 +48,12 @@ class ClipEncoder:
         files: tuple[Path, ...] = (),
         runtime: str = "torch",
         cells: Graph | None = None,
-        rerank_tokens: ClipTokens | None = None,
+        token_graphs: TokenGraphs | None = None,
     ) -> None:
         self.spec = spec
         self.files = files
         self.runtime = runtime
-        self._cells, self._rerank_tokens = cells, rerank_tokens
+        self._cells, self._token_graphs = cells, token_graphs
         self._pixels, self._tokens, self._graphs, self._trimmed = pixels, tokens, graphs, trimmed
         self._sources, self._unpack = sources or {}, unpack
         height, width = spec.preprocessing["size"]
@@ -94,55 +82,51 @@ class ClipEncoder:
         vectors = np.empty((len(texts), self.spec.dimension), dtype=np.float32)
         if len(texts) == 0:
             return vectors
-        for rows, ids in self._batches(self._tokens(texts)):
+        tokens = self._tokens(texts)
+        lengths = _lengths(tokens) if self._trimmed else np.full(len(tokens), tokens.shape[1])
+        for rows, ids in _batches(tokens, lengths):
             vectors[rows] = self._graphs["text"](ids)
         return unit_rows(vectors)
 
-    def _batches(self, ids: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]]:
-        """Rows and their ids, texts of like length together, so that little is computed for zeros."""
-        lengths = _lengths(ids) if self._trimmed else np.full(len(ids), ids.shape[1])
-        order = np.argsort(lengths, kind="stable")
-        for start in range(0, len(order), _BATCH):
-            rows = order[start : start + _BATCH]
-            yield rows, np.ascontiguousarray(ids[rows, : lengths[rows].max()])
-
-    @property
+    @cached_property
     def token_spec(self) -> TokenSpec | None:
-        """Of a vision transformer in torch; None for other image towers, and on an export."""
-        return None if self._rerank_tokens is None else self._rerank_tokens.spec
+        """See `TokenEncoder`: of a vision transformer in torch whose texts end at a token of their own; else None."""
+        return self.token_spec_for(self.spec.fingerprint)
+
+    def token_spec_for(self, encoder: str) -> TokenSpec | None:
+        """The same beside the vectors of trained heads on this one, see `TokenTowers`."""
+        return None if self._token_graphs is None else self._token_graphs.spec(encoder)
 
     def encode_images_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> Tokens:
-        """uint8 [n, height, width, 3] -> patches and unit vectors; n may be 0. Raises EncoderError without any."""
-        given = self._needed_tokens()
-        wide = self.spec.dimension
-        vectors = np.empty((len(pixels), wide), dtype=np.float32)
-        tokens = np.empty((len(pixels), given.spec.places, given.spec.image_width), dtype=np.float32)
+        """Stacked `preprocess` results -> patches beside the vectors of `encode_images`; n may be 0."""
+        graphs, spec = self._giving_tokens()
+        vectors = np.empty((len(pixels), self.spec.dimension), dtype=np.float32)
+        tokens = np.empty((len(pixels), spec.places, spec.image_width), dtype=np.float32)
         for start in range(0, len(pixels), _BATCH):
-            rows = given.image(pixels[start : start + _BATCH])
-            vectors[start : start + _BATCH] = rows[:, :wide]
-            tokens[start : start + _BATCH] = rows[:, wide:].reshape(-1, *tokens.shape[1:])
-        return Tokens(tokens, np.full(len(pixels), given.spec.places, dtype=np.int64), unit_rows(vectors))
+            rows = slice(start, start + _BATCH)
+            vectors[rows], tokens[rows] = graphs.of_images(pixels[rows], self.spec.dimension)
+        return Tokens(tokens, np.full(len(pixels), spec.places, dtype=np.int64), unit_rows(vectors))
 
     def encode_texts_with_tokens(self, texts: Sequence[str]) -> Tokens:
-        """Texts -> pieces, with the marks of both ends, and unit vectors. Raises EncoderError without any."""
-        given = self._needed_tokens()
-        wide, width = self.spec.dimension, given.spec.text_width
-        vectors = np.empty((len(texts), wide), dtype=np.float32)
-        found = [np.zeros((0, width), dtype=np.float32)] * len(texts)
-        ids = self._tokens(texts) if len(texts) else np.zeros((0, 1), dtype=np.int64)
-        lengths = np.minimum(_lengths(ids), given.spec.text_length)
-        for rows, batch in self._batches(ids):
-            made = given.text(batch)
-            vectors[rows] = made[:, :wide]
-            states = made[:, wide:].reshape(len(rows), -1, width)
-            for place, row in enumerate(rows):
-                found[row] = states[place, : lengths[row]]
-        return Tokens(*padded(found, width), unit_rows(vectors))
+        """Texts -> states of their ids beside the vectors of `encode_texts`; may be empty."""
+        graphs, spec = self._giving_tokens()
+        vectors = np.empty((len(texts), self.spec.dimension), dtype=np.float32)
+        states = [np.zeros((0, spec.text_width), dtype=np.float32)] * len(texts)
+        ids = self._tokens(texts) if texts else np.zeros((0, 1), dtype=np.int64)
+        lengths = _lengths(ids)
+        for rows, batch in _batches(ids, lengths):
+            vectors[rows], found = graphs.of_texts(batch, self.spec.dimension)
+            for row, own in zip(rows, found, strict=True):
+                states[row] = own[: lengths[row]].copy()  # a view would hold the batch
+        return Tokens(*padded(states, spec.text_width), unit_rows(vectors))
 
-    def _needed_tokens(self) -> ClipTokens:
-        if self._rerank_tokens is None:
+    image_features_with_tokens = encode_images_with_tokens
+    text_features_with_tokens = encode_texts_with_tokens
+
+    def _giving_tokens(self) -> tuple[TokenGraphs, TokenSpec]:
+        if self._token_graphs is None or self.token_spec is None:
             raise EncoderError(f"{self.name} gives no tokens on {self.runtime}", hint="search without reranking")
-        return self._rerank_tokens
+        return self._token_graphs, self.token_spec
 
     image_features = encode_images
     text_features = encode_texts
@@ -156,6 +140,16 @@ class ClipEncoder:
         if self._unpack is not None:
             self._unpack(folder)
         return {"spec": self.spec.to_json(), "trimmed": self._trimmed}
+
+
+def _batches(
+    ids: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Rows with their ids, as many as the longest has: like lengths together, so that little is computed for zeros."""
+    order = np.argsort(lengths, kind="stable")
+    for start in range(0, len(order), _BATCH):
+        rows = order[start : start + _BATCH]
+        yield rows, np.ascontiguousarray(ids[rows, : lengths[rows].max()])
 
 
 def _lengths(tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

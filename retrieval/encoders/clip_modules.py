@@ -8,6 +8,8 @@ import torch
 from retrieval.encoders.base import EncoderSpec
 from retrieval.encoders.towers.graphs import GraphInput, GraphSource
 
+MOST_A_SIDE = 7
+TEXT_TOKENS = 40
 _POOLED_AT_END = ("argmax", "eos")
 
 
@@ -57,9 +59,37 @@ def cells_source(model: Any, spec: EncoderSpec) -> GraphSource | None:
     )
 
 
-def text_tower(model: Any) -> Any | None:
-    """The module that holds the text tower's parts; None for a tower of another library."""
-    return _text_parts(model)[0]
+def token_sources(model: Any, spec: EncoderSpec) -> Mapping[str, GraphSource] | None:
+    """What `graph_sources` gives, with tokens behind each vector, flattened: of `image` those of `token_grid`, of
+    `text` those of the first `TEXT_TOKENS` ids, which may be any number up to the context.
+
+    None for an image tower that is no vision transformer of open_clip's own or pools with attention, and for a text
+    tower that cannot be trimmed: where a text ends is not known of it.
+    """
+    if token_grid(model) is None or not can_be_trimmed(model):
+        return None
+    height, width = spec.preprocessing["size"]
+    return {
+        "image": GraphSource(
+            (GraphInput("uint8", (None, height, width, 3)),), lambda: _ImageTokens(model, spec.preprocessing).eval()
+        ),
+        "text": GraphSource((GraphInput("int64", (None, None)),), lambda: _TextTokens(model).eval()),
+    }
+
+
+def token_grid(model: Any) -> tuple[int, int] | None:
+    """Rows and columns of a photo's tokens: the patches, averaged to at most 7 a side; None if there are none."""
+    visual = model.visual
+    if not hasattr(visual, "grid_size") or getattr(visual, "attn_pool", True) is not None:
+        return None
+    rows, columns = visual.grid_size
+    return min(rows, MOST_A_SIDE), min(columns, MOST_A_SIDE)
+
+
+def token_widths(model: Any) -> tuple[int, int]:
+    """Numbers in a token of a photo and of a text, before projection."""
+    tower, _, _ = _text_parts(model)
+    return model.visual.ln_post.normalized_shape[0], tower.ln_final.normalized_shape[0]
 
 
 def _text_parts(model: Any) -> tuple[Any, str, int]:
@@ -111,6 +141,28 @@ class _Cells(torch.nn.Module):
         return (patches @ visual.proj).unflatten(1, visual.grid_size)
 
 
+class _ImageTokens(torch.nn.Module):
+    """The vector, and the patches behind the last block and its normalisation, averaged to at most 7 a side."""
+
+    def __init__(self, model: Any, preprocessing: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.image = _Image(model, preprocessing)
+        self.visual, self.grid = model.visual, token_grid(model)
+
+    def forward(self, pixels: torch.Tensor) -> Any:
+        visual, held = self.visual, []
+        last = visual.transformer.resblocks[-1]
+        hook = last.register_forward_hook(lambda _, __, given: held.append(given))
+        try:
+            vectors = self.image(pixels)
+        finally:
+            hook.remove()
+        (states,) = held
+        patches = visual.ln_post(states[:, 1:]).transpose(1, 2).unflatten(2, visual.grid_size)
+        pooled = torch.nn.functional.adaptive_avg_pool2d(patches, self.grid)
+        return torch.cat([vectors, pooled.flatten(2).transpose(1, 2).flatten(1)], dim=1)
+
+
 class _WholeText(torch.nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -128,13 +180,26 @@ class _TrimmedText(torch.nn.Module):
         self.tower, self.pool, self.end = _text_parts(model)
 
     def forward(self, ids: torch.Tensor) -> Any:
+        return self._pooled(ids, self._states(ids))
+
+    def _states(self, ids: torch.Tensor) -> Any:
         tower, length = self.tower, ids.shape[1]
         hidden = tower.token_embedding(ids) + tower.positional_embedding[:length]
-        hidden = tower.ln_final(tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length]))
+        return tower.ln_final(tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length]))
+
+    def _pooled(self, ids: torch.Tensor, hidden: Any) -> Any:
         # the end token has the largest id, which is where older models look; newer ones look for its id
         place = (ids if self.pool == "argmax" else (ids == self.end).int()).argmax(dim=-1)
         pooled = hidden[torch.arange(ids.shape[0]), place]
-        projection = tower.text_projection
+        projection = self.tower.text_projection
         if projection is None:
             return pooled
         return projection(pooled) if isinstance(projection, torch.nn.Linear) else pooled @ projection
+
+
+class _TextTokens(_TrimmedText):
+    """The vector, and the states of the first ids behind the last normalisation."""
+
+    def forward(self, ids: torch.Tensor) -> Any:
+        states = self._states(ids)
+        return torch.cat([self._pooled(ids, states), states[:, :TEXT_TOKENS].flatten(1)], dim=1)

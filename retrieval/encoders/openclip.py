@@ -20,9 +20,17 @@ from retrieval.encoders import hub
 from retrieval.encoders.base import EncoderSpec
 from retrieval.encoders.clip import ClipEncoder
 from retrieval.encoders.clip_export import write_tokenizer
-from retrieval.encoders.clip_modules import can_be_trimmed, cells_source, graph_sources
+from retrieval.encoders.clip_modules import (
+    TEXT_TOKENS,
+    can_be_trimmed,
+    cells_source,
+    graph_sources,
+    token_grid,
+    token_sources,
+    token_widths,
+)
 from retrieval.encoders.clip_pixels import middle
-from retrieval.encoders.clip_token_modules import clip_tokens
+from retrieval.encoders.clip_reranking import TokenGraphs
 from retrieval.encoders.towers.graphs import torch_graph
 from retrieval.errors import CatalensError, EncoderError, UnknownModel, WeightsUnavailable
 
@@ -97,20 +105,34 @@ def _encoder(source: _Source, model: Any, tokenizer: Any) -> ClipEncoder:
         # through JSON, so that a spec equals the one that was stored: tuples become lists
         preprocessing=json.loads(json.dumps(preprocessing | {"size": (int(height), int(width))})),
     )
-    trimmed = can_be_trimmed(model)
-    sources = graph_sources(model, spec, trimmed=trimmed)
+    sources = graph_sources(model, spec, trimmed=can_be_trimmed(model))
     cells = cells_source(model, spec)
     return ClipEncoder(
         spec,
         pixels=_pixels(preprocessing),
         tokens=lambda texts: tokenizer(list(texts)).numpy(),
         graphs={name: torch_graph(each) for name, each in sources.items()},
-        trimmed=trimmed,
+        trimmed=can_be_trimmed(model),
         sources=sources,
         unpack=lambda folder: write_tokenizer(folder, tokenizer, Path(open_clip.tokenizer.default_bpe())),
         files=source.files,
         cells=torch_graph(cells) if cells else None,
-        rerank_tokens=clip_tokens(model, spec, trimmed=trimmed),
+        token_graphs=_token_graphs(model, spec),
+    )
+
+
+def _token_graphs(model: Any, spec: EncoderSpec) -> TokenGraphs | None:
+    sources, grid = token_sources(model, spec), token_grid(model)
+    if sources is None or grid is None:
+        return None
+    image_width, text_width = token_widths(model)
+    return TokenGraphs(
+        image=torch_graph(sources["image"]),
+        text=torch_graph(sources["text"]),
+        places=grid[0] * grid[1],
+        image_width=image_width,
+        text_width=text_width,
+        longest=min(TEXT_TOKENS, int(model.context_length)),
     )
 
 

@@ -1,7 +1,9 @@
-"""The query's parts as one unit vector."""
+"""The query's parts as one unit vector, and as tokens where a reranker reads them."""
 
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -31,25 +33,29 @@ class QueryEncoder:
         self._text_tokens = Remembered(self._tokens_of_words, TOKENS, self._texts.encoding)
         self._encoding_images = Lock()
 
-    @property
+    @cached_property
     def token_spec(self) -> TokenSpec | None:
         """What tokens the encoder gives here; None if it gives none."""
+        # Kept, since to say it the encoder may hash its projections each time.
         return self._encoder.token_spec if isinstance(self._encoder, TokenEncoder) else None
 
     def tokens(self, part: Part) -> Tokens:
-        """One row, of words as they stand or of a picture. Only where there is a `token_spec`."""
+        """One row, of words as they stand or of a picture. Raises ValueError where there is no `token_spec`."""
         if part.words is not None:
             return self._text_tokens.of(part.words)
-        if part.image is None or not isinstance(self._encoder, TokenEncoder):
+        if part.image is None:
             raise ValueError("only words and pictures have tokens")
         pixels = self._encoder.preprocess(_picture(part.image, self._encoder.image_size))
         with self._encoding_images:
-            return self._encoder.encode_images_with_tokens(pixels[None])
+            return self._tokens_encoder().encode_images_with_tokens(pixels[None])
 
     def _tokens_of_words(self, words: str) -> Tokens:
-        if not isinstance(self._encoder, TokenEncoder):
+        return self._tokens_encoder().encode_texts_with_tokens([words])
+
+    def _tokens_encoder(self) -> TokenEncoder:
+        if self.token_spec is None:
             raise ValueError("the encoder gives no tokens")
-        return self._encoder.encode_texts_with_tokens([words])
+        return cast(TokenEncoder, self._encoder)
 
     def words(self, words: str, rules: RuleSet) -> FloatArray:
         """float32 [1, dimension]: of words, and with synonyms the direction of all ways to say them."""

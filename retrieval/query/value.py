@@ -94,7 +94,8 @@ class Query:
     diversity: 0 for relevance alone to 1 for difference alone (maximal marginal relevance).
     min_confidence: 0 to 1; hits below it are left out.
     rerank: how many of the best a reranker orders anew, at most 1,000; 0 for none. See `retrieval.stages.reranking`.
-    rerank_deadline: milliseconds that it may take; those that it did not get to keep their places. None: all it needs.
+    rerank_deadline: milliseconds that it may take; those that it did not get to keep their places, and may differ from
+    page to page. None: all it needs.
     rerank_when: `uncertain` leaves the order where the first is far enough before the second.
     """
 

@@ -11,13 +11,15 @@ from retrieval.tokens.value import Tokens
 if TYPE_CHECKING:
     from torch import nn
 
+    from retrieval.rerankers.modules.pair import PairModule
+
 
 class TorchReranker:
     """module: as `KINDS` builds it. dimension: of the joint vectors."""
 
     runtime = "torch"
 
-    def __init__(self, module: "nn.Module", spec: RerankerSpec, dimension: int) -> None:
+    def __init__(self, module: "PairModule", spec: RerankerSpec, dimension: int) -> None:
         self.spec = spec
         self._dimension = dimension
         self._run = torch_graph(graph_source(module, spec, dimension))
@@ -27,7 +29,7 @@ class TorchReranker:
         return matched(self._run, self.spec, self._dimension, texts, photos)
 
 
-def graph_source(module: "nn.Module", spec: RerankerSpec, dimension: int) -> GraphSource:
+def graph_source(module: "PairModule", spec: RerankerSpec, dimension: int) -> GraphSource:
     """The module as a graph: its inputs, and logits [n, 1]."""
     tokens = spec.tokens
 

@@ -6,7 +6,11 @@ spread of the fused scores over the spread of the cosines of these N (`reorderin
 candidate about as many places as it would there.
 
 Those that were scored share the places that they had; those that were not, for lack of time or of tokens, stay where
-they are. What is reordered is always the first N of the ranking, so pages of one query are parts of one order.
+they are. So does a text without any token, as one in a language that the tower does not know: the 0 that a reranker
+gives it is no match, since logits that learned to order candidates of one query are of any height beside it.
+
+What is reordered is always the first N of the ranking, so pages of one query are parts of one order; with a deadline
+only as far as each page's search got equally far.
 """
 
 import logging
@@ -137,19 +141,21 @@ class Reranking:
         ends = np.inf if limit is None else started + limit / 1000
         modality: Modality = "image" if direction == "text_to_image" else "text"
         asked = self._vectors.tokens()
+        if not asked.lengths[0]:
+            raise _KeptError("the encoder gives these words no tokens, as in a language that they are not made for")
         owners = self._owners(head, modality)
         places = np.flatnonzero(owners != NO_ID)
         matches = np.full(len(head), np.nan, np.float32)
         step = len(places) if limit is None else BATCH
-        done, lacking, batch_took, now = 0, 0, 0.0, self._clock()
+        done, lacking, judged, batch_took, now = 0, 0, 0, 0.0, self._clock()
         while done < len(places) and now + batch_took < ends:
             batch = places[done : done + step]
             tokens, missing = self._collection.tokens(modality, owners[batch].tolist())
-            there = np.flatnonzero(~np.isin(owners[batch], missing))
+            there = np.flatnonzero(tokens.lengths)
             if len(there):
                 found = self._reranker.match(direction, asked, tokens.take(there))
                 matches[batch[there]] = np.where(np.isfinite(found), found, np.nan)
-            done, lacking = done + len(batch), lacking + len(batch) - len(there)
+            done, lacking, judged = done + len(batch), lacking + len(missing), judged + len(there)
             batch_took, now = self._clock() - now, self._clock()
         self._took = now - started
         kind = "photos" if modality == "image" else "texts"
@@ -159,6 +165,8 @@ class Reranking:
             raise _KeptError(f"a deadline of {limit:g} ms was over before the first was scored")
         if lacking == done:
             raise _KeptError(f"the tokens of {lacking:,} {kind} are missing or damaged; {_ADDS}")
+        if not judged:
+            raise _KeptError(f"none of the {kind} has tokens, as in a language that they are not made for")
         if np.isnan(matches).all():
             raise _KeptError(f"the reranker {spec.name} gave no numbers")
         self._tell_of(len(places), done, lacking, kind)

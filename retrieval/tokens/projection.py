@@ -8,7 +8,7 @@ towers it is a random matrix, which keeps distances (Johnson & Lindenstrauss 198
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,7 @@ class Projection:
         return centred @ self.matrix
 
 
+@cache
 def seeded(wide: int, narrow: int = NARROW) -> Projection | None:
     """Gaussian numbers / sqrt(narrow), the same everywhere; None where `wide` is small enough as it is."""
     if wide <= narrow:

@@ -8,6 +8,7 @@ import numpy as np
 
 from retrieval.encoders.base import FloatArray
 from retrieval.rerankers.base import Direction, Reranker
+from retrieval.rerankers.modules.pair import PairModule
 from retrieval.tokens.value import Tokens
 from retrieval.training.combine import Candidates, choose_margin, choose_weight, success
 from retrieval.training.pairs import IntArray
@@ -53,6 +54,22 @@ class RerankedValidation:
             scores = np.zeros(there.shape, dtype=np.float32)
             scores[there] = _matched(reranker, self.texts, said, self.photos, shown)
             found.append(scores)
+        return found
+
+    def hubness(self, module: PairModule) -> list[FloatArray]:
+        """For each of `asked` what the module says of how much of a hub each pair is, float32 [n, depth]."""
+        import torch
+
+        found = []
+        for one in self.asked:
+            queries, documents = np.broadcast_arrays(one.queries[:, None], one.documents)
+            said, shown = (queries, documents) if one.direction == "text_to_image" else (documents, queries)
+            with torch.inference_mode():
+                rows = [
+                    module.hubness(torch.from_numpy(self.texts.vectors[t]), torch.from_numpy(self.photos.vectors[p]))
+                    for t, p in zip(said, shown, strict=True)
+                ]
+            found.append(np.stack([row.numpy() for row in rows]))
         return found
 
     def combined(self, matches: Sequence[FloatArray]) -> tuple[dict[Direction, float], dict[Direction, float]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from retrieval.encoders.base import DualEncoder, FloatArray
 from retrieval.encoders.projected import ProjectedEncoder
@@ -14,9 +15,10 @@ from retrieval.encoders.seen import read_seen
 from retrieval.errors import TrainingError
 from retrieval.rerankers.base import Direction, RerankerSpec
 from retrieval.rerankers.folder import CURVE, require_writable, write
-from retrieval.rerankers.modules.pair import PairModule
+from retrieval.rerankers.modules.pair import BANK, PairModule
 from retrieval.rerankers.registry import KINDS, parameters
 from retrieval.rerankers.torch_reranker import TorchReranker
+from retrieval.training.combine import HUBS
 from retrieval.training.curve import draw
 from retrieval.training.data import TrainingData
 from retrieval.training.fit import Epoch
@@ -31,6 +33,8 @@ from retrieval.training.validation import validation_of
 
 SETTINGS = RerankerSettings()
 VALIDATION = 0.15
+FINALLY = 3_000
+"""Queries of each check and direction by which weights are chosen, once."""
 
 
 @dataclass(frozen=True)
@@ -95,16 +99,19 @@ def train_reranker(
 
     none = [np.zeros_like(one.candidates.cosines) for one in judged.asked]
     before = judged.success(none, nothing)
+    pairs = _pairs(found, rows, towers, _views(base, found, rows, settings.views, cache, on_progress))
     fitted = fit_reranker(
         KINDS[settings.kind](towers.spec, towers.dimension, settings.seed),
-        _pairs(found, rows, towers, _views(base, found, rows, settings.views, cache, on_progress)),
+        pairs,
         lambda module: judged.figure(matches(module)),
         settings,
         before=float(np.mean(before)),
         on_epoch=on_epoch,
     )
-    final = matches(fitted.module)
-    weights, margins = judged.combined(final) if fitted.epoch else (nothing, nothing)
+    judged = RerankedValidation(checks, towers, settings.depth, FINALLY)
+    before = judged.success([np.zeros_like(one.candidates.cosines) for one in judged.asked], nothing)
+    final = _without_hubs(fitted.module, pairs, judged, matches(fitted.module), settings.seed)
+    weights, margins = judged.combined(final)
     after = judged.success(final, weights)
     facts = {
         "started_from": {"model": base.spec.name, "fingerprint": base.spec.fingerprint},
@@ -130,6 +137,21 @@ def train_reranker(
     }
     told = RerankerSpec("new", settings.kind, "", towers.spec, weights, margins, facts)
     return TrainedReranker(fitted, told, found, judged, before, after)
+
+
+def _without_hubs(
+    module: PairModule, pairs: TrainingPairs, judged: RerankedValidation, matches: Sequence[FloatArray], seed: int
+) -> list[FloatArray]:
+    """Give the module a bank of training texts and photos and the weight of hubness that is best; the matches then."""
+    rng = np.random.default_rng(seed)
+    for bank, side in ((module.text_bank, pairs.texts), (module.photo_bank, pairs.photos)):
+        rows = np.resize(rng.permutation(len(side)), BANK)
+        bank.copy_(torch.from_numpy(np.ascontiguousarray(side.vectors[rows], dtype=np.float32)))
+    hubness = judged.hubness(module)
+    tried = [[one - weight * hubs for one, hubs in zip(matches, hubness, strict=True)] for weight in HUBS]
+    best = int(np.argmax([judged.figure(each) for each in tried]))
+    module.hub_weight.fill_(HUBS[best])
+    return tried[best]
 
 
 def _views(

@@ -10,11 +10,10 @@ import numpy.typing as npt
 from retrieval.encoders.base import DualEncoder, FloatArray, SpatialEncoder, TokenEncoder
 from retrieval.encoders.heads import Head
 from retrieval.errors import EncoderError
+from retrieval.tokens.value import Tokens, TokenSpec
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from retrieval.tokens.value import Tokens, TokenSpec
 
 _WIDTH = 256
 
@@ -46,28 +45,27 @@ class EmbeddingTowers:
         """The encoder's own grid; None if it has none."""
         return self.encoder.grid(pixels) if isinstance(self.encoder, SpatialEncoder) else None
 
-    def text_features(self, texts: Sequence[str]) -> FloatArray:
-        """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
-        return self.encoder.encode_texts(texts)
-
-    def token_spec_for(self, encoder: str) -> "TokenSpec | None":
-        """The encoder's own tokens, beside the vectors of another with that fingerprint; None if it has none."""
+    def token_spec_for(self, encoder: str) -> TokenSpec | None:
+        """The encoder's own tokens beside the vectors of another with that fingerprint; None if it has none."""
         own = self.encoder.token_spec if isinstance(self.encoder, TokenEncoder) else None
         return None if own is None else replace(own, encoder=encoder)
 
-    def image_features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> "Tokens":
-        """The encoder's own, whose vectors are the features; n may be 0. Raises EncoderError if it has none."""
-        return self._token_encoder.encode_images_with_tokens(pixels)
+    def image_features_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> Tokens:
+        """Stacked `preprocess` results -> the encoder's tokens, with its unit vectors; n may be 0."""
+        return self._giving_tokens().encode_images_with_tokens(pixels)
 
-    def text_features_with_tokens(self, texts: Sequence[str]) -> "Tokens":
-        """The encoder's own, whose vectors are the features; may be empty. Raises EncoderError if it has none."""
-        return self._token_encoder.encode_texts_with_tokens(texts)
+    def text_features_with_tokens(self, texts: Sequence[str]) -> Tokens:
+        """Texts -> the encoder's tokens, with its unit vectors; may be empty."""
+        return self._giving_tokens().encode_texts_with_tokens(texts)
 
-    @property
-    def _token_encoder(self) -> TokenEncoder:
+    def _giving_tokens(self) -> TokenEncoder:
         if not isinstance(self.encoder, TokenEncoder):
             raise EncoderError(f"{self.name} gives no tokens", hint="search without reranking")
         return self.encoder
+
+    def text_features(self, texts: Sequence[str]) -> FloatArray:
+        """Texts -> float32 unit vectors [len(texts), dimension]; may be empty."""
+        return self.encoder.encode_texts(texts)
 
 
 def identity_head(dimension: int, *, seed: int = 0) -> Head:

@@ -1,13 +1,13 @@
-"""The cross-attention reranker: pieces of a text look at the places of a photo, twice, and say whether they are there.
+"""The cross-attention reranker: pieces of a text look at the places of a photo, twice, and say what they found.
 
-Two opinions are added. Summaries: each side's tokens, weighed by what they are, become one unit vector, and their scaled
-cosine says how well all of the text fits all of the photo; as with an encoder of its own, they learn from all pairs of a
-batch at once. Attention: each piece looks at the places that matter to it, and what it found decides.
-The joint vectors are not looked at. They speak in the first stage's cosine already, and on pictures that the encoder was
-trained on they say more than they will later: a reranker that saw them learned to trust them, and was worth nothing.
+Two opinions are added. Summaries: each side's tokens, weighed by what they are, become one unit vector, and their
+scaled cosine says how well all of the text fits all of the photo; as with an encoder of its own, they learn from all
+pairs of a batch at once. Attention: each piece looks at the places that matter to it, and what it found decides.
+The joint vectors are not looked at. They speak in the first stage's cosine already, and on pictures that the encoder
+was trained on they say more than they will later.
 
-The photo's states do not change from layer to layer, so their keys and values are computed once for any number of texts.
-Pre-norm layers as in Xiong et al. 2020, arXiv:2002.04745.
+The photo's states do not change from layer to layer, so their keys and values are computed once for any number of
+texts. Pre-norm layers as in Xiong et al. 2020, arXiv:2002.04745.
 """
 
 import math
@@ -57,10 +57,10 @@ class CrossAttention(PairModule):
         self,
         text_tokens: Tensor,
         text_lengths: Tensor,
-        text_vectors: Tensor,
+        text_vectors: Tensor,  # noqa: ARG002 (the seam's)
         photo_tokens: Tensor,
         photo_lengths: Tensor,
-        photo_vectors: Tensor,
+        photo_vectors: Tensor,  # noqa: ARG002
     ) -> Tensor:
         """Logits [n]."""
         text_tokens, photo_tokens = self.drop(text_tokens), self.drop(photo_tokens)
@@ -93,7 +93,8 @@ class Side(nn.Module):
         states: Tensor = self.linear(tokens)
         if self.where is not None:
             states = states + self.where[: tokens.shape[1]]
-        return states + self.mlp(states)
+        bent: Tensor = self.mlp(states)
+        return states + bent
 
 
 class Summary(nn.Module):
@@ -139,7 +140,8 @@ class Layer(nn.Module):
 def softmax_of_real(scores: Tensor, real: Tensor) -> Tensor:
     """scores [n, length, seeds] -> weights over the real tokens of each row, adding up to 1; 0 for the others."""
     weights = torch.softmax(scores.masked_fill(~real[..., None], -1e4), dim=1)
-    return weights * real[..., None]
+    only: Tensor = weights * real[..., None]
+    return only
 
 
 def _narrowed() -> nn.Sequential:

@@ -1,9 +1,16 @@
-"""What the networks have in common: the sizes of their inputs, and masks for rows that end early."""
+"""What the networks have in common: the sizes of their inputs, masks for rows that end early, and hubs."""
+
+import math
 
 import torch
 from torch import Tensor, nn
 
 from retrieval.tokens.value import TokenSpec
+
+BANK = 512
+"""Vectors of each side by which hubs are known: 1 MB. 512 lifted validation captions from success@1 .346 to .362,
+1,500 to .369."""
+SHARPNESS = 25.0
 
 Sides = tuple[Tensor, Tensor, Tensor]
 """Of one side: tokens float32 [n, length, width], lengths int64 [n], joint vectors float32 [n, dimension]."""
@@ -17,11 +24,28 @@ class PairModule(nn.Module):
     """
 
     contrast_batch = 64
+    hub_weight: Tensor
+    text_bank: Tensor
+    photo_bank: Tensor
 
     def __init__(self, tokens: TokenSpec, dimension: int) -> None:
         super().__init__()
         self.tokens = tokens
         self.dimension = dimension
+        self.register_buffer("hub_weight", torch.tensor(0.0))
+        self.register_buffer("text_bank", torch.zeros(BANK, dimension))
+        self.register_buffer("photo_bank", torch.zeros(BANK, dimension))
+
+    def hubness(self, text_vectors: Tensor, photo_vectors: Tensor) -> Tensor:
+        """How near a text and a photo are to others of the other side, whatever these say: [n], the sum of both.
+
+        Some photos are near to all texts, and are found too often (hubs). With what they get on a bank of texts taken
+        off, they are not: the inverted softmax of Smith et al. 2017, arXiv:1702.03859, with a bank of queries as in
+        Bogolin et al. 2022, arXiv:2112.12777. Of the candidates of one query only their own side's share differs.
+        """
+        photos = torch.logsumexp(SHARPNESS * photo_vectors @ self.text_bank.T, dim=-1)
+        texts = torch.logsumexp(SHARPNESS * text_vectors @ self.photo_bank.T, dim=-1)
+        return photos + texts - 2 * math.log(BANK)
 
     def all_pairs(self, texts: Sides, photos: Sides) -> Tensor:
         """Logits [texts, photos] of all pairs, for training: by this module, or by what it can judge so many by."""
@@ -73,7 +97,7 @@ class Summaries(nn.Module):
 class AsGraph(nn.Module):
     """A network as runtimes take it: with a second axis, [n, 1]."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: PairModule) -> None:
         super().__init__()
         self.module = module
 
@@ -86,8 +110,9 @@ class AsGraph(nn.Module):
         photo_lengths: Tensor,
         photo_vectors: Tensor,
     ) -> Tensor:
-        """Logits [n, 1]."""
+        """Logits [n, 1], hubs set back."""
         logits: Tensor = self.module(
             text_tokens, text_lengths, text_vectors, photo_tokens, photo_lengths, photo_vectors
         )
-        return logits[:, None]
+        hubness = self.module.hubness(text_vectors, photo_vectors)
+        return (logits - self.module.hub_weight * hubness)[:, None]
