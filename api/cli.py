@@ -42,7 +42,10 @@ def catalens(
 
 @app.command(short_help="Index folders or catalogue files, or bring them up to date.")
 def index(
-    sources: Annotated[list[Path], typer.Argument(help="Folders of photos, or CSV, TSV, JSON lines or Parquet files.")],
+    sources: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Folders of photos, or CSV, TSV, JSON lines or Parquet files.", show_default=False),
+    ] = None,
     collection: CollectionOption = DEFAULT_COLLECTION,
     model: Annotated[
         str | None, typer.Option(help="Encoder; the collection's own, or starter for a new one. See: catalens models")
@@ -59,14 +62,31 @@ def index(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also read the files again that failed three times.")
     ] = False,
+    rerank_tokens: Annotated[
+        bool,
+        typer.Option("--rerank-tokens", help="From now on also keep what a reranker looks at, 10 KB a photo."),
+    ] = False,
+    add_tokens: Annotated[
+        bool,
+        typer.Option("--add-tokens", help="Without SOURCES: give it to the photos and texts that lack it."),
+    ] = False,
     runtime: RuntimeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Index folders or catalogue files, or bring them up to date: only what changed is encoded again."""
-    from api import commands
+    from api import commands, token_commands
 
     columns = {"id_column": id_column, "image_column": image_column, "title_column": title_column}
-    limits = {"max_pixels": max_pixels, "retry_failed": retry_failed}
+    limits = {"max_pixels": max_pixels, "retry_failed": retry_failed, "rerank_tokens": rerank_tokens}
+    if add_tokens:
+        if sources or model or images_dir or any(columns.values()) or any(limits.values()):
+            raise typer.BadParameter(
+                "it takes no sources and only --collection, --runtime and --json", param_hint="--add-tokens"
+            )
+        token_commands.add_tokens(collection, runtime=runtime, as_json=json)
+        return
+    if not sources:
+        raise typer.BadParameter("name a folder or a file to index", param_hint="SOURCES")
     commands.index(sources, collection, model, images_dir, columns, limits, runtime=runtime, as_json=json)
 
 

@@ -76,6 +76,7 @@ def index(
 
 def status(collection: Path, *, as_json: bool) -> None:
     """Print what a collection holds."""
+    from api.token_commands import told
     from retrieval.collection import Collection
     from retrieval.runtime.choose import runtime_of
 
@@ -97,6 +98,7 @@ def status(collection: Path, *, as_json: bool) -> None:
     for modality, one in state["index"].items():
         newer, gone = one["newer_rows"], one["deleted_rows"]
         table.add_row(f"{modality} index", f"{one['kind']}, {one['rows']:,} rows + {newer:,} newer - {gone:,} deleted")
+    table.add_row("rerank tokens", told(state["tokens"]))
     for location in state["sources"]:
         table.add_row("source", Text(str(location)))
     out.print(table)

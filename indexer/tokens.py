@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Engine, delete, insert
 
 from retrieval.catalogue.queries import rows_after
 from retrieval.catalogue.schema import token_specs
-from retrieval.catalogue.token_queries import TOKENS, token_counts, token_spec
+from retrieval.catalogue.token_queries import TOKENS, lacking_count, token_spec
 from retrieval.encoders.base import DualEncoder, TokenEncoder
 from retrieval.errors import EncoderError, FingerprintMismatch
 from retrieval.tokens.value import TokenSpec
@@ -73,8 +73,8 @@ def goes_on(connection: Connection, encoder: DualEncoder) -> tuple[bool, str]:
 def lacking(connection: Connection) -> str:
     """Says how many photos have no tokens though the collection keeps some; empty if all have them."""
     photos = rows_after(connection, "image", 0)
-    without = photos - int(token_counts(connection)["photos"])
-    if without <= 0:
+    without = lacking_count(connection, "image")
+    if not without:
         return ""
     return f"{without:,} of {photos:,} photos have no tokens for reranking; add them with: catalens index --add-tokens"
 

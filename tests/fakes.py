@@ -124,10 +124,10 @@ class PlaceEncoder(ColourEncoder):
     and whether left or right follows it. `blind` leaves all tokens the same: then nothing is to be learned.
     """
 
-    def __init__(self, name: str = "places", blind: bool = False) -> None:
+    def __init__(self, name: str = "places", blind: bool = False, projection: str = "0" * 64) -> None:
         super().__init__(name)
         self.blind = blind
-        self.token_spec = TokenSpec(self.spec.fingerprint, 2, 4, 6, 4, "0" * 64)
+        self.token_spec: TokenSpec | None = TokenSpec(self.spec.fingerprint, 2, 4, 6, 4, projection)
 
     def encode_images_with_tokens(self, pixels: Pixels) -> Tokens:
         halves = np.stack(np.array_split(pixels, 2, axis=2), axis=1)

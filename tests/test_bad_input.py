@@ -280,6 +280,7 @@ class TestDisks:
         subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
         paint(shop / "good" / "blue.png", "blue")
         assert_refused(run("index", "good", "--collection", small_disk / "c"), str(small_disk))
+        assert_refused(run("index", "--add-tokens", "--collection", small_disk / "c"), str(small_disk))
         assert run("search", "red", "--collection", small_disk / "c")[0] == 0
 
 

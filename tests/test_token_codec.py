@@ -80,4 +80,7 @@ def test_rounded_is_what_is_stored_and_read() -> None:
     found = rounded(tokens)
     np.testing.assert_array_equal(found.tokens[0], unpack(pack(given_tokens[0]), 5))
     assert not found.tokens[1].any() and not found.tokens[2, 1:].any()
-    assert found.lengths is tokens.lengths and found.vectors is tokens.vectors
+    assert found.lengths.tolist() == [3, 0, 1] and found.vectors is tokens.vectors
+    tokens.tokens[0, 1, 2] = np.nan  # would not be stored, and so not be read
+    found = rounded(tokens)
+    assert found.lengths.tolist() == [0, 0, 1] and not found.tokens[0].any()

@@ -16,8 +16,7 @@ from retrieval.collection import Collection
 from retrieval.errors import EncoderError, FingerprintMismatch
 from retrieval.tokens.codec import rounded
 from retrieval.tokens.value import Tokens
-from tests.fakes import COLOURS, ColourEncoder
-from tests.token_fakes import QuartersEncoder
+from tests.fakes import COLOURS, ColourEncoder, PlaceEncoder
 
 
 def paint(path: Path, left: str, right: str) -> Path:
@@ -48,13 +47,13 @@ def ids(collection: Collection) -> dict[str, int]:
         return {Path(path).name: owner for owner, path in connection.execute(select(photos.c.id, photos.c.path))}
 
 
-def expected(encoder: QuartersEncoder, *paths: Path) -> Tokens:
+def expected(encoder: PlaceEncoder, *paths: Path) -> Tokens:
     pixels = np.stack([encoder.preprocess(Image.open(path).convert("RGB")) for path in paths])
     return rounded(encoder.encode_images_with_tokens(pixels))
 
 
 def test_tokens_are_read_in_the_order_asked_for_with_their_vectors(tmp_path: Path, shop: Path) -> None:
-    encoder = QuartersEncoder()
+    encoder = PlaceEncoder()
     run(tmp_path / "c", shop, encoder, rerank_tokens=True)
     with Collection.open(tmp_path / "c") as collection:
         assert collection.token_spec() == encoder.token_spec
@@ -62,7 +61,7 @@ def test_tokens_are_read_in_the_order_asked_for_with_their_vectors(tmp_path: Pat
         wanted = [by_name["b.png"], by_name["a.png"], 999, by_name["b.png"]]
         tokens, lacking = collection.tokens("image", np.array(wanted))
         assert not len(lacking)
-        assert tokens.lengths.tolist() == [4, 4, 0, 4]
+        assert tokens.lengths.tolist() == [2, 2, 0, 2]
         made = expected(encoder, tmp_path / "b.png", tmp_path / "a.png")
         np.testing.assert_array_equal(tokens.tokens[:2], made.tokens)
         np.testing.assert_allclose(tokens.vectors[:2], made.vectors, atol=1e-3)  # stored as float16
@@ -71,7 +70,7 @@ def test_tokens_are_read_in_the_order_asked_for_with_their_vectors(tmp_path: Pat
 
 
 def test_texts_have_tokens_too(tmp_path: Path, shop: Path) -> None:
-    encoder = QuartersEncoder()
+    encoder = PlaceEncoder()
     run(tmp_path / "c", shop, encoder, rerank_tokens=True)
     with Collection.open(tmp_path / "c") as collection:
         view = collection.view()
@@ -81,14 +80,14 @@ def test_texts_have_tokens_too(tmp_path: Path, shop: Path) -> None:
         titled = {row.matched_text: owner for owner, row in rows.items()}
         tokens, lacking = collection.tokens("text", [titled["red and blue"], titled["green"]])
     assert not len(lacking)
-    assert tokens.lengths.tolist() == [3, 1]
+    assert tokens.lengths.tolist() == [2, 1]
     np.testing.assert_array_equal(
-        tokens.tokens, rounded(encoder.encode_texts_with_tokens(["red and blue", "green"])).tokens
+        tokens.tokens, rounded(encoder.encode_texts_with_tokens(["red and blue", "green"])).tokens[:, :2]
     )
 
 
 def test_without_asking_nothing_is_kept(tmp_path: Path, shop: Path) -> None:
-    run(tmp_path / "c", shop, QuartersEncoder())
+    run(tmp_path / "c", shop, PlaceEncoder())
     with Collection.open(tmp_path / "c") as collection:
         assert collection.token_spec() is None
         owner = ids(collection)["a.png"]
@@ -100,26 +99,26 @@ def test_without_asking_nothing_is_kept(tmp_path: Path, shop: Path) -> None:
 
 
 def test_a_later_run_goes_on_keeping_them(tmp_path: Path, shop: Path) -> None:
-    run(tmp_path / "c", shop, QuartersEncoder(), rerank_tokens=True)
+    run(tmp_path / "c", shop, PlaceEncoder(), rerank_tokens=True)
     paint(tmp_path / "c.png", "cyan", "purple")
-    summary = run(tmp_path / "c", shop, QuartersEncoder())
+    summary = run(tmp_path / "c", shop, PlaceEncoder())
     assert not any("tokens" in note for note in summary.notes)
     with Collection.open(tmp_path / "c") as collection:
         owner = ids(collection)["c.png"]
         tokens, lacking = collection.tokens("image", [owner])
         assert not len(lacking)
-        np.testing.assert_array_equal(tokens.tokens, expected(QuartersEncoder(), tmp_path / "c.png").tokens)
+        np.testing.assert_array_equal(tokens.tokens, expected(PlaceEncoder(), tmp_path / "c.png").tokens)
         told = collection.status()["tokens"]
-        assert (told["photos"], told["bytes_per_photo"]) == (3, 8 + 4 * (3 + 2))  # none is left of the old photo
+        assert (told["photos"], told["bytes_per_photo"]) == (3, 8 + 2 * (4 + 2))  # none is left of the old photo
 
 
 def test_a_copy_of_a_photo_gets_its_tokens_too(tmp_path: Path, shop: Path) -> None:
-    run(tmp_path / "c", shop, QuartersEncoder(), rerank_tokens=True)
+    run(tmp_path / "c", shop, PlaceEncoder(), rerank_tokens=True)
     other = tmp_path / "other"
     other.mkdir()
     for name in ("copy.png", "again.png"):
         (other / name).write_bytes((tmp_path / "a.png").read_bytes())
-    encoder = QuartersEncoder()
+    encoder = PlaceEncoder()
     run(tmp_path / "c", other, encoder)
     assert encoder.images_encoded == 0
     with Collection.open(tmp_path / "c") as collection:
@@ -131,15 +130,15 @@ def test_a_copy_of_a_photo_gets_its_tokens_too(tmp_path: Path, shop: Path) -> No
 
 
 def test_photos_from_before_are_said_to_lack_them(tmp_path: Path, shop: Path) -> None:
-    run(tmp_path / "c", shop, QuartersEncoder())
-    summary = run(tmp_path / "c", shop, QuartersEncoder(), rerank_tokens=True)
+    run(tmp_path / "c", shop, PlaceEncoder())
+    summary = run(tmp_path / "c", shop, PlaceEncoder(), rerank_tokens=True)
     assert summary.notes[-1:] == [
         "3 of 3 photos have no tokens for reranking; add them with: catalens index --add-tokens"
     ]
 
 
 def test_damaged_and_missing_tokens_are_named_and_the_rest_is_read(tmp_path: Path, shop: Path) -> None:
-    run(tmp_path / "c", shop, QuartersEncoder(), rerank_tokens=True)
+    run(tmp_path / "c", shop, PlaceEncoder(), rerank_tokens=True)
     with Collection.open(tmp_path / "c") as collection:
         by_name = ids(collection)
     damaged, missing, whole = (by_name[name] for name in ("a.png", "b.png", "c.png"))
@@ -152,21 +151,21 @@ def test_damaged_and_missing_tokens_are_named_and_the_rest_is_read(tmp_path: Pat
     with Collection.open(tmp_path / "c") as collection:
         tokens, lacking = collection.tokens("image", [damaged, whole, missing])
     assert lacking.tolist() == [damaged, missing]
-    assert tokens.lengths.tolist() == [0, 4, 0]
+    assert tokens.lengths.tolist() == [0, 2, 0]
     assert np.linalg.norm(tokens.vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-3)
 
 
 def test_what_is_removed_takes_its_tokens_along(tmp_path: Path, shop: Path) -> None:
-    run(tmp_path / "c", shop, QuartersEncoder(), rerank_tokens=True)
+    run(tmp_path / "c", shop, PlaceEncoder(), rerank_tokens=True)
     shop.write_text("id,image,title\n1,a.png,red and blue\n")
-    run(tmp_path / "c", shop, QuartersEncoder())
+    run(tmp_path / "c", shop, PlaceEncoder())
     with open_existing(tmp_path / "c") as writer, writer.engine.connect() as connection:
         assert len(connection.execute(select(photo_tokens.c.owner_id)).all()) == 1
         assert len(connection.execute(select(text_tokens.c.owner_id)).all()) == 1
 
 
 def test_a_model_without_places_is_refused_before_anything_is_made(tmp_path: Path, shop: Path) -> None:
-    bare = QuartersEncoder()
+    bare = PlaceEncoder()
     bare.token_spec = None
     for encoder in (ColourEncoder(), bare):
         with pytest.raises(EncoderError, match="gives no places of a picture") as caught:
@@ -176,19 +175,19 @@ def test_a_model_without_places_is_refused_before_anything_is_made(tmp_path: Pat
 
 
 def test_a_model_that_gives_none_any_more_still_indexes_and_says_so(tmp_path: Path, shop: Path) -> None:
-    run(tmp_path / "c", shop, QuartersEncoder(), rerank_tokens=True)
+    run(tmp_path / "c", shop, PlaceEncoder(), rerank_tokens=True)
     paint(tmp_path / "c.png", "cyan", "purple")
-    bare = QuartersEncoder()
+    bare = PlaceEncoder()
     bare.token_spec = None
     *_, note = run(tmp_path / "c", shop, bare).notes
-    assert "quarters gives none on this runtime" in note
+    assert "places gives none on this runtime" in note
     with Collection.open(tmp_path / "c") as collection:
         assert collection.status()["tokens"]["photos"] == 2
 
 
 def test_tokens_of_another_kind_are_not_mixed_in(tmp_path: Path, shop: Path) -> None:
-    run(tmp_path / "c", shop, QuartersEncoder(), rerank_tokens=True)
-    other = QuartersEncoder(projection="halves")
+    run(tmp_path / "c", shop, PlaceEncoder(), rerank_tokens=True)
+    other = PlaceEncoder(projection="1" * 64)
     with pytest.raises(FingerprintMismatch, match="tokens of another kind") as caught:
         run(tmp_path / "c", shop, other, rerank_tokens=True)
     assert "--add-tokens" in caught.value.hint
@@ -198,7 +197,7 @@ def test_tokens_of_another_kind_are_not_mixed_in(tmp_path: Path, shop: Path) -> 
 
 
 def test_a_photo_whose_tokens_are_no_numbers_is_stored_without(tmp_path: Path, shop: Path) -> None:
-    class Broken(QuartersEncoder):
+    class Broken(PlaceEncoder):
         def encode_images_with_tokens(self, pixels: np.ndarray) -> Tokens:
             made = super().encode_images_with_tokens(pixels)
             made.tokens[0] = np.nan

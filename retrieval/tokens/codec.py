@@ -86,9 +86,11 @@ def padded(rows: Sequence[FloatArray], width: int) -> tuple[FloatArray, npt.NDAr
 
 
 def rounded(tokens: Tokens) -> Tokens:
-    """What packing and unpacking leaves of them: what a search will see. Raises ValueError as `pack` does."""
+    """What packing and unpacking leaves of them: what a search will see. A row that cannot be packed gets length 0."""
     width = tokens.tokens.shape[2]
-    kept = np.zeros_like(tokens.tokens)
-    for place, length in enumerate(tokens.lengths):
-        kept[place, :length] = unpack(pack(tokens.tokens[place, :length]), width)
-    return Tokens(kept, tokens.lengths, tokens.vectors)
+    kept, lengths = np.zeros_like(tokens.tokens), np.zeros_like(tokens.lengths)
+    for place, packed in enumerate(pack_rows(tokens)):
+        if packed is not None:
+            lengths[place] = tokens.lengths[place]
+            kept[place, : lengths[place]] = unpack(packed, width)
+    return Tokens(kept, lengths, tokens.vectors)

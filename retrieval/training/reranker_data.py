@@ -11,6 +11,7 @@ from PIL import Image
 
 from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder
 from retrieval.errors import TrainingError
+from retrieval.tokens.codec import rounded
 from retrieval.tokens.value import Tokens, TokenSpec
 from retrieval.training.views import view_of
 
@@ -54,12 +55,12 @@ class TokenTowers:
     def image_features(self, pixels: npt.NDArray[Any]) -> FloatArray:
         """float32 [n, image_features_dimension]."""
         assert isinstance(self.encoder, TokenEncoder)  # noqa: S101 (checked above)
-        return _flat(_rounded(self.encoder.encode_images_with_tokens(pixels)), self.spec.places)
+        return _flat(rounded(self.encoder.encode_images_with_tokens(pixels)), self.spec.places)
 
     def text_features(self, texts: Sequence[str]) -> FloatArray:
         """float32 [n, text_features_dimension]."""
         assert isinstance(self.encoder, TokenEncoder)  # noqa: S101 (checked above)
-        return _flat(_rounded(self.encoder.encode_texts_with_tokens(texts)), self.spec.text_length)
+        return _flat(rounded(self.encoder.encode_texts_with_tokens(texts)), self.spec.text_length)
 
     def photos(self, features: FloatArray) -> Tokens:
         """What `image_features` gave, as tokens."""
@@ -80,12 +81,3 @@ def _tokens(features: FloatArray, length: int, width: int) -> Tokens:
     end = length * width
     tokens = features[:, :end].reshape(-1, length, width)
     return Tokens(tokens, features[:, end].astype(np.int64), features[:, end + 1 :])
-
-
-def _rounded(given: Tokens) -> Tokens:
-    """What int8 with one float16 scale a token leaves, which is how tokens are stored."""
-    largest = np.abs(given.tokens).max(axis=2, keepdims=True, initial=0)
-    scale = (largest / 127).astype(np.float16).astype(np.float32)
-    whole = np.divide(given.tokens, scale, out=np.zeros_like(given.tokens), where=scale > 0)
-    tokens = (np.clip(np.rint(whole), -127, 127) * scale).astype(np.float32)
-    return Tokens(tokens, given.lengths, given.vectors)
