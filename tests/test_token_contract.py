@@ -189,7 +189,7 @@ def test_the_starter_gives_no_tokens_for_what_its_english_tower_cannot_read() ->
 @MODEL
 def test_the_starters_photo_tokens_are_its_projected_last_map() -> None:
     """By hand: timm's last map, place by place."""
-    pixels = np.random.default_rng(0).integers(0, 255, (2, 224, 224, 3)).astype(np.uint8)
+    pixels = np.random.default_rng(2).integers(0, 255, (2, 224, 224, 3)).astype(np.uint8)
     model = efficientnet._model(None, tuned=True)
     image, _ = projection.of_starter()
     with torch.inference_mode():
