@@ -21,12 +21,13 @@ from sqlalchemy import Engine, event
 import indexer.compaction
 import indexer.durable
 import indexer.pipeline
+from indexer.add_tokens import add_tokens
 from indexer.pipeline import index_sources
 from indexer.rules import apply_rules
 from indexer.sources import open_source
 from indexer.tagging import tag
 from retrieval.encoders.base import FloatArray
-from tests.fakes import ColourEncoder, Pixels
+from tests.fakes import ColourEncoder, Pixels, PlaceEncoder
 
 importlib.import_module("retrieval.index.faiss_index")  # once here, not 0.2 s in every child
 
@@ -89,7 +90,9 @@ def die_while_calibrating(number: int) -> None:
 
 
 def work(job: dict[str, Any]) -> None:
-    """One task: `index`, `calibrate` (an index run that can die at its end only), `tag` or `rules`.
+    """One task: `index`, `calibrate` (an index run that can die at its end only), `tag`, `rules`, `tokens` or `add`.
+
+    `tokens` is an index run that keeps tokens, `add` adds them to what is there.
 
     job: task, sources, collection, exact_rows; pause (s a photo), min_delta and die_at as wanted; labels, rules.
     """
@@ -104,6 +107,11 @@ def work(job: dict[str, Any]) -> None:
             tag(folder, ColourEncoder(), job["labels"], field="look", min_confidence=0, top=1, store=True)
         case "rules":
             apply_rules(folder, job["rules"].encode(), name="rules.yaml")
+        case "add":
+            add_tokens(folder, PlaceEncoder())
+        case "tokens":
+            sources = [open_source(Path(source)) for source in job["sources"]]
+            index_sources(folder, sources, PlaceEncoder(), rerank_tokens=True)
         case _:
             sources = [open_source(Path(source)) for source in job["sources"]]
             index_sources(folder, sources, SlowColourEncoder(job["pause"]), exact_rows=job["exact_rows"])

@@ -8,12 +8,13 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
+from indexer.add_tokens import add_tokens
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
 from indexer.summary import Summary
@@ -30,12 +32,14 @@ from retrieval.catalogue import queries
 from retrieval.catalogue.engine import reading_engine
 from retrieval.catalogue.rule_queries import history
 from retrieval.catalogue.schema import calibrations
+from retrieval.catalogue.token_queries import TOKENS
 from retrieval.collection import Collection
 from retrieval.confidence.nulls import KINDS
 from retrieval.errors import CollectionNotFound
 from retrieval.index.exact import ExactIndex
 from retrieval.search import Searcher
-from tests.fakes import COLOURS, ColourEncoder
+from retrieval.tokens.codec import unpack
+from tests.fakes import COLOURS, ColourEncoder, PlaceEncoder
 
 ROUNDS = int(os.environ.get("CATALENS_CRASH_ROUNDS", "4"))
 PROBES = [f"{shade}{name}" for name in COLOURS for shade in ("", "dark ", "light ")]
@@ -433,3 +437,61 @@ def test_calibrations_are_there_after_the_next_run(tmp_path: Path, driver: Drive
         assert shop.index().embedded == 0, "only the calibrations were left to do"
         assert held(shop) == complete
     assert number > 5, "the old ones, the null queries, the new ones, the counters and the commit"
+
+
+def kept_tokens(shop: Shop) -> dict[str, dict[int, bytes]]:
+    """What is stored, whole, by photo and by text; each of an embedding that is there."""
+    with closing(reading_engine(shop.collection).connect()) as connection:
+        found = {}
+        for modality, table in TOKENS.items():
+            stored = connection.execute(select(table.c.owner_id, table.c.data))
+            rows: dict[int, bytes] = {owner: data for owner, data in stored}  # noqa: C416 (a row is no pair to mypy)
+            owners, _ = queries.vectors_after(connection, modality, 0, 4)
+            assert rows.keys() <= set(owners.tolist())
+            for data in rows.values():
+                unpack(data, 4 if modality == "image" else 6)
+            found[modality] = rows
+        return found
+
+
+def test_adding_tokens_goes_on_where_it_died(tmp_path: Path, driver: Driver) -> None:
+    bare = Shop.make(tmp_path, "both", 140)  # five batches of photos, one of texts
+    bare.index()
+
+    def fresh(number: int) -> Shop:
+        folder = tmp_path / f"round {number}"
+        return replace(bare, collection=Path(shutil.copytree(bare.collection, folder)))
+
+    full = fresh(0)
+    add_tokens(full.collection, PlaceEncoder())
+    died, number, missing = True, 0, []
+    while died:
+        number += 1
+        shop = fresh(number)
+        died, _ = driver.run(shop, "add", die_at=number)
+        check_readable(shop)
+        left = add_tokens(shop.collection, PlaceEncoder())
+        missing.append(left.photos)
+        assert (left.failed, shop.index().embedded) == (0, 0)
+        assert kept_tokens(shop) == kept_tokens(full)
+    assert (missing[0], missing[-1]) == (140, 0)
+    assert missing == sorted(missing, reverse=True), "the later the death, the less is left to do"
+    assert len(set(missing)) > 3, "a run that died halfway is gone on with"
+
+
+def test_tokens_are_stored_with_their_embeddings_or_not_at_all(tmp_path: Path, driver: Driver) -> None:
+    died, number, halfway = True, 0, 0
+    while died:
+        number += 1
+        shop = Shop.make(tmp_path / f"round {number}", "table", 80)
+        died, _ = driver.run(shop, "tokens", die_at=5 * number)  # each takes 0.3 s
+        check_readable(shop)
+        if not shop.stored_photos():
+            continue
+        halfway += shop.stored_photos() < 80
+        with Collection.open(shop.collection) as opened:
+            told = opened.status()
+            assert opened.token_spec() == PlaceEncoder().token_spec
+        assert (told["tokens"]["photos"], told["tokens"]["texts"]) == (told["embedded_photos"], told["embedded_texts"])
+        kept_tokens(shop)
+    assert halfway, "one died between two batches"

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.encoders.base import DualEncoder, EncoderSpec, FloatArray, TokenEncoder
+from retrieval.tokens.codec import pack_rows, padded, unpack
 from retrieval.tokens.value import Tokens, TokenSpec
 
 if TYPE_CHECKING:
@@ -14,36 +15,40 @@ if TYPE_CHECKING:
 
 
 class KeptTokens:
-    """Tokens of one kind of input in the order in which they came, in half precision: 19 kB a photo of 49 x 192.
+    """Tokens of one kind of input in the order in which they came, packed as a collection keeps them.
 
-    In float32 those of 25,000 photos would be 0.9 GB.
+    So a reranker is judged by what a search will see; 9.5 kB a photo of 49 x 192, where float32 takes 38.
     """
 
     def __init__(self) -> None:
-        self._rows: list[npt.NDArray[np.float16]] = []
+        self._rows: list[bytes | None] = []
+        self._lengths: list[int] = []
         self._vectors: list[FloatArray] = []
+        self._width = 1
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def add(self, tokens: Tokens) -> None:
-        """Keep these behind those that are there."""
-        for row, length in zip(tokens.tokens, tokens.lengths, strict=True):
-            self._rows.append(row[:length].astype(np.float16))
+        """Keep these behind those that are there. A row whose tokens are no numbers has none, as in a collection."""
+        packed = pack_rows(tokens)
+        self._width = tokens.tokens.shape[2]
+        self._rows += packed
+        self._lengths += [0 if data is None else int(one) for data, one in zip(packed, tokens.lengths, strict=True)]
         self._vectors.extend(tokens.vectors)
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """How many tokens each row has, int64 [rows]."""
-        return np.array([len(row) for row in self._rows], dtype=np.int64)
+        return np.array(self._lengths, dtype=np.int64)
 
     def take(self, rows: Sequence[int] | npt.NDArray[np.int64]) -> Tokens:
         """Those rows, in that order, as float32 and as long as the longest of them, but at least one token."""
-        chosen = [self._rows[row] for row in rows]
-        lengths = np.array([len(row) for row in chosen], dtype=np.int64)
-        tokens = np.zeros((len(chosen), max(1, *lengths), chosen[0].shape[1]), dtype=np.float32)
-        for at, row in enumerate(chosen):
-            tokens[at, : len(row)] = row
-        return Tokens(tokens, lengths, np.stack([self._vectors[row] for row in rows]))
+        chosen = [self._unpacked(row) for row in rows]
+        return Tokens(*padded(chosen, self._width), np.stack([self._vectors[row] for row in rows]))
+
+    def _unpacked(self, row: int) -> FloatArray:
+        data = self._rows[row]
+        return np.zeros((0, self._width), dtype=np.float32) if data is None else unpack(data, self._width)
 
 
 class TokenKeeping:
