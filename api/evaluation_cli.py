@@ -78,6 +78,13 @@ def run(
     k: Annotated[str, typer.Option("--k", help="Places that success@k looks at; the largest is for the others.")] = (
         "1,5,10"
     ),
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Also re-order the best 5 to 100 with a reranker, and say whether it pays.")
+    ] = False,
+    reranker: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="Reranker, by name or folder; otherwise the model's own. With --rerank."),
+    ] = None,
     split: SplitOption = "",
     language: LanguageOption = "",
     images_dir: ImagesOption = None,
@@ -105,7 +112,10 @@ def run(
     if dataset is None:
         raise typer.BadParameter("name a data set, or see: catalens eval --list")
     chosen = commands.SetChoice(dataset, split, language, images_dir, queries, allow_missing)
-    commands.run(chosen, model, collection, by, k, out, fail_under or [], runtime=runtime, as_json=json)
+    if reranker is not None and not rerank:
+        raise typer.BadParameter("--reranker says which one; add --rerank to use it")
+    second = commands.RerankChoice(reranker) if rerank else None
+    commands.run(chosen, model, collection, by, k, out, fail_under or [], second, runtime=runtime, as_json=json)
 
 
 @app.command()

@@ -53,6 +53,13 @@ class SetChoice:
         )
 
 
+@dataclass(frozen=True)
+class RerankChoice:
+    """Judge a reranker beside the model. name: of the reranker, or None for the one that belongs to the model."""
+
+    name: str | None = None
+
+
 def list_sets(*, as_json: bool) -> None:
     """Print the built-in data sets."""
     from retrieval.evaluation.datasets.builtin import BUILTIN
@@ -76,25 +83,24 @@ def run(
     k: str,
     folder: Path | None,
     fail_under: Sequence[str],
+    rerank: RerankChoice | None = None,
     *,
     runtime: str | None = None,
     as_json: bool,
 ) -> None:
-    """Evaluate, print, write; then hold the figures against the floors."""
+    """Evaluate, print, write; then hold the figures against the floors, which are those of the first stage."""
     from api.evaluation_files import write_folder
-    from api.evaluation_tables import figures_table, slice_tables
     from retrieval.evaluation.summary import to_json
 
     floors = [Floor.parse(written) for written in fail_under]
     measures = list(dict.fromkeys([*_measures(k), *(floor.measure for floor in floors)]))
-    if by is not None and by not in ("image", "text"):
-        raise QueryError(f"--by is '{by}'", hint="use --by image or --by text")
-    if by is not None and collection is None:
-        raise QueryError("--by says how a collection is searched", hint="name it with --collection, or leave out --by")
+    _check_asked(collection, by, rerank)
     dataset = chosen.open()
     for floor in floors:
         floor.direction_among([task.direction for task in dataset.tasks])  # a mistake shows before hours of encoding
-    if collection is None:
+    if rerank:
+        evaluation = _reranked(dataset, model or "starter", rerank.name, measures, runtime)
+    elif collection is None:
         evaluation = _evaluated(dataset, model or "starter", measures, runtime)
     else:
         compared: Modality = "text" if by == "text" else "image"
@@ -104,19 +110,42 @@ def run(
     if as_json:
         print_json(to_json(evaluation))
     else:
-        images, texts = len(dataset.images), len(dataset.texts)
-        out.print(Text(one_line(f"{dataset.name}: {images:,} images, {texts:,} texts")), soft_wrap=True)
-        out.print(Text(one_line(f"{evaluation.model}, {evaluation.search} search")), soft_wrap=True)
-        for note in evaluation.dataset.notes:
-            out.print(Text(one_line(f"note: {note}")), style="dim", soft_wrap=True)
-        out.print()
-        for table in (figures_table(evaluation), *slice_tables(evaluation)):
-            out.print(table)
-            out.print()
+        _show(evaluation)
     if folder is not None:
         err.print(f"Written to {folder}: look at report.html", markup=False, soft_wrap=True)
     if missed := [said for floor in floors if (said := floor.missed(evaluation))]:
         raise EvaluationError("; ".join(missed), hint="the figures above are complete; --fail-under made this an error")
+
+
+def _check_asked(collection: Path | None, by: str | None, rerank: RerankChoice | None) -> None:
+    """Raises QueryError for options that do not go together."""
+    if by is not None and by not in ("image", "text"):
+        raise QueryError(f"--by is '{by}'", hint="use --by image or --by text")
+    if by is not None and collection is None:
+        raise QueryError("--by says how a collection is searched", hint="name it with --collection, or leave out --by")
+    if rerank and collection is not None:
+        raise QueryError(
+            "--rerank judges a model's exact search, --collection the search of a collection",
+            hint="leave one of the two out",
+        )
+
+
+def _show(evaluation: "Evaluation") -> None:
+    from api.evaluation_reranking import reranking_lines
+    from api.evaluation_tables import figures_table, slice_tables
+
+    images, texts = len(evaluation.dataset.images), len(evaluation.dataset.texts)
+    out.print(Text(one_line(f"{evaluation.dataset.name}: {images:,} images, {texts:,} texts")), soft_wrap=True)
+    out.print(Text(one_line(f"{evaluation.model}, {evaluation.search} search")), soft_wrap=True)
+    for note in evaluation.dataset.notes:
+        out.print(Text(one_line(f"note: {note}")), style="dim", soft_wrap=True)
+    out.print()
+    for table in (figures_table(evaluation), *slice_tables(evaluation)):
+        out.print(table)
+        out.print()
+    if evaluation.reranking:
+        for line in reranking_lines(evaluation.reranking):
+            out.print(line, soft_wrap=not isinstance(line, Table))
 
 
 def rehearse_models(names: Sequence[str], chosen: SetChoice, *, runtime: str | None = None, as_json: bool) -> None:
@@ -205,6 +234,29 @@ def _evaluated(dataset: "EvaluationSet", model: str, measures: Sequence[str], ru
 
     with show_evaluation(err) as on_progress:
         return evaluate(dataset, load_encoder(model, runtime=runtime), measures=measures, on_progress=on_progress)
+
+
+def _reranked(
+    dataset: "EvaluationSet", model: str, reranker: str | None, measures: Sequence[str], runtime: str | None
+) -> "Evaluation":
+    from api.evaluation_progress import show_evaluation
+    from retrieval import rerankers
+    from retrieval.encoders import load_encoder
+    from retrieval.evaluation.reranking import evaluate_with_reranking, pictures_trained_on, token_encoder
+
+    encoder = load_encoder(model, runtime=runtime)
+    token_encoder(encoder)  # refuses one without tokens before it asks for a reranker that could not be
+    name = reranker or rerankers.default_reranker(encoder.spec.fingerprint)
+    if name is None:
+        raise EvaluationError(
+            f"no reranker belongs to the model '{encoder.spec.name}'",
+            hint=f"name one with --reranker DIR; catalens train reranker DATA --base {encoder.spec.name} --out DIR "
+            "makes it",
+        )
+    loaded = rerankers.load_reranker(name, runtime=runtime)
+    seen = pictures_trained_on(loaded.spec)
+    with show_evaluation(err) as on_progress:
+        return evaluate_with_reranking(dataset, encoder, loaded, measures=measures, seen=seen, on_progress=on_progress)
 
 
 def _through_collection(

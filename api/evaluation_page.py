@@ -8,6 +8,8 @@ from api.evaluation_chart import STYLE as CHART_STYLE
 from api.evaluation_chart import series_name, success_chart
 from api.evaluation_failures import STYLE as FAILURES_STYLE
 from api.evaluation_failures import FailureCards
+from api.evaluation_reranking_page import STYLE as RERANKING_STYLE
+from api.evaluation_reranking_page import reranking_section
 from api.evaluation_words import DIRECTIONS, counts, interval, number, shown_directions, spoken
 from api.pages import write_document
 from retrieval.evaluation.curve import chance_curve, success_curve
@@ -73,10 +75,13 @@ def write_page(path: Path, evaluation: Evaluation) -> None:
     name = evaluation.dataset.name
     parts = [_head(evaluation)]
     if evaluation.results:
-        parts += [_headline(evaluation), _curve(evaluation), _slices(evaluation), _failures(evaluation), _TERMS]
+        parts += [_headline(evaluation), _curve(evaluation)]
+        if evaluation.reranking:
+            parts.append(reranking_section(evaluation.reranking))
+        parts += [_slices(evaluation), _failures(evaluation), _TERMS]
     else:
         parts.append("<p>No direction was judged.</p>\n")
-    style = _STYLE + CHART_STYLE + FAILURES_STYLE
+    style = _STYLE + CHART_STYLE + FAILURES_STYLE + (RERANKING_STYLE if evaluation.reranking else "")
     write_document(path, f"{name}: evaluation of {evaluation.model}", style, "".join(parts))
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from api.progress import RateColumn
-from retrieval.evaluation.embed import OnProgress
+from retrieval.evaluation.embed import RERANK, OnProgress
 
 LABELS = {"images": "Encoding images", "texts": "Encoding texts"}
 
@@ -39,4 +39,6 @@ def _plain(console: Console) -> OnProgress:
 
 
 def _label(stage: str) -> str:
-    return LABELS.get(stage, f"Ranking {stage.replace('_', ' ')}")
+    reranked = stage.removeprefix(RERANK)
+    doing = "Ranking" if reranked == stage else "Reranking"
+    return LABELS.get(stage, f"{doing} {reranked.replace('_', ' ')}")

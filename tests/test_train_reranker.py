@@ -24,7 +24,7 @@ from retrieval.training.reranker_pairs import TrainingPairs
 from retrieval.training.train_reranker import TrainedReranker, train_reranker
 from tests.fakes import COLOURS, ColourEncoder, PlaceEncoder
 
-QUICK = RerankerSettings(epochs=30, batch=8, learning_rate=1e-3, patience=30)
+QUICK = RerankerSettings(contrast_epochs=20, contrast_rate=4e-3, passes=6, epochs=4, batch=8, learning_rate=1e-3, patience=30)
 
 
 def halves(left: str, right: str, seed: int) -> Callable[[], bytes]:

@@ -21,7 +21,9 @@ WINDOW = 3 * BATCH  # pictures decoded ahead: 20 MB at 260 pixels
 SHOWN = 3  # unreadable pictures that the message names
 
 OnProgress = Callable[[str, int, int], None]
-"""Called with (stage, done, total); a stage is `images`, `texts` or a direction, whose queries are being ranked."""
+"""Called with (stage, done, total); a stage is `images`, `texts` or a direction, whose queries are being ranked, or
+RERANK and a direction."""
+RERANK = "rerank_"
 
 
 def embed_images(

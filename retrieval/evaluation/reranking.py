@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder
-from retrieval.encoders.seen import digest
+from retrieval.encoders.seen import digest, read_seen
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.compare import Comparison, compare
-from retrieval.evaluation.embed import OnProgress
+from retrieval.evaluation.embed import RERANK, OnProgress
 from retrieval.evaluation.evaluate import evaluate, kinds
 from retrieval.evaluation.matching_time import Timing, time_matches
 from retrieval.evaluation.measures.base import Judged
@@ -21,7 +22,7 @@ from retrieval.evaluation.token_keeping import KeptTokens, TokenKeeping
 from retrieval.evaluation.types import Evaluation, EvaluationSet, Ranking, Task, TaskResult
 from retrieval.images import MAX_PIXELS
 from retrieval.index.base import IdArray
-from retrieval.rerankers.base import Direction, Reranker
+from retrieval.rerankers.base import Direction, Reranker, RerankerSpec
 from retrieval.tokens.value import Tokens, TokenSpec
 
 DEPTHS = (5, 10, 20, 50, 100)
@@ -75,8 +76,8 @@ class Reranking:
     kind: str
     runtime: str
     directions: Mapping[Direction, RerankedDirection]
-    trained_on: int
-    images: int
+    trained_on: int = 0
+    images: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """JSON values; the figures by direction and, under `depths`, one entry a depth. ms: median and 95th percentile
@@ -136,13 +137,30 @@ def evaluate_with_reranking(
     )
 
 
-def _keeping(encoder: DualEncoder, reranker: Reranker) -> TokenKeeping:
+def pictures_trained_on(spec: RerankerSpec) -> frozenset[bytes]:
+    """What the file lists that the facts of a reranker name as `seen`, which lies in its folder; empty if none does.
+
+    Raises EncoderError for a list that is not whole.
+    """
+    name = spec.facts.get("seen")
+    if not isinstance(name, str) or not name or Path(name).name != name:  # it must not lead out of the folder
+        return frozenset()
+    return read_seen(Path(spec.name) / name)
+
+
+def token_encoder(encoder: DualEncoder) -> tuple[TokenEncoder, TokenSpec]:
+    """The encoder as one that gives tokens, and which. Raises EvaluationError if it gives none."""
     given = encoder.token_spec if isinstance(encoder, TokenEncoder) else None
     if given is None or not isinstance(encoder, TokenEncoder):
         raise EvaluationError(
             f"the model '{encoder.spec.name}' has no tokens for a reranker to read",
-            hint="evaluate without a reranker, or with a model that has spatial features, such as starter",
+            hint="try --runtime torch, or a model with spatial features, such as starter; or leave the reranker out",
         )
+    return encoder, given
+
+
+def _keeping(encoder: DualEncoder, reranker: Reranker) -> TokenKeeping:
+    giving, given = token_encoder(encoder)
     wanted: TokenSpec = reranker.spec.tokens
     if given.fingerprint != wanted.fingerprint:
         differ = "of another encoder" if given.encoder != wanted.encoder else "made in another way"
@@ -151,7 +169,7 @@ def _keeping(encoder: DualEncoder, reranker: Reranker) -> TokenKeeping:
             f"encoder {wanted.encoder}, '{encoder.spec.name}' gives {given.fingerprint} of {given.encoder}",
             hint=f"train one for it: catalens train reranker DATA --base {encoder.spec.name} --out DIR",
         )
-    return TokenKeeping(encoder, encoder, given)
+    return TokenKeeping(encoder, giving, given)
 
 
 def _directions(dataset: EvaluationSet, reranker: Reranker) -> list[Direction]:
@@ -185,7 +203,7 @@ def _reranked(
         for query in range(len(matches)):
             matches[query] = pairs.match(query, widths[-1])
             if on_progress:
-                on_progress(f"rerank_{direction}", query + 1, len(matches))
+                on_progress(RERANK + direction, query + 1, len(matches))
     timings = time_matches(pairs.prepared, len(matches), widths) if weight else {}
     relevance = Relevance.of_task(task)
     first = _judged(task, ranking, relevance)

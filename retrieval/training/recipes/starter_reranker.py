@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     trained = train_reranker(
         pictures(options.data),
-        load_encoder(STARTER, runtime="torch"),
+        load_encoder(STARTER),
         replace(RECIPE, kind=options.kind),
         validation=0.1,
         cache=options.cache,
