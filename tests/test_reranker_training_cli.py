@@ -80,7 +80,8 @@ def test_the_help_names_the_real_defaults_and_kinds(run: Run) -> None:
     assert [kind.value for kind in Kind] == list(KINDS)
     said = " ".join(run("train", "reranker", "--help")[1].split())
     for option, value in {
-        "--epochs": SETTINGS.epochs,
+        "--contrast-epochs": SETTINGS.contrast_epochs,
+        " --epochs": SETTINGS.epochs,
         "--batch": SETTINGS.batch,
         "--learning-rate": SETTINGS.learning_rate,
         "--validation": VALIDATION,
