@@ -107,8 +107,17 @@ def reranker(
     images_dir: Annotated[
         Path | None, typer.Option(help="Where image paths start; otherwise beside each file.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, max=10_000, help="At most this many; otherwise 8.")] = None,
-    batch: Annotated[int | None, typer.Option(min=2, help="Texts a step; otherwise 32.")] = None,
+    contrast_epochs: Annotated[
+        int | None,
+        typer.Option(min=0, max=10_000, help="Of the first phase, all pairs of a batch; at most, otherwise 12."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=0, max=10_000, help="Of the second, hard negatives; at most, otherwise 2.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help="Texts a step of the second; otherwise 64.")] = None,
+    views: Annotated[
+        int | None, typer.Option(min=0, max=8, help="Mirrored and cropped views of each picture; otherwise 0.")
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(min=1e-8, max=1, help="The highest, after warming up; otherwise 0.0005.")
     ] = None,
@@ -141,6 +150,7 @@ def reranker(
         raise typer.BadParameter("say where the reranker goes: --out DIR", param_hint="--out")
     asked: dict[str, object] = {"kind": kind.value, "seed": seed}
     given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate, "depth": depth}
+    given |= {"contrast_epochs": contrast_epochs, "views": views}
     asked |= {name: value for name, value in given.items() if value is not None}
     languages = [one.strip() for one in language.split(",") if one.strip()]
     chosen = DataChoice(data, split, languages, images_dir)

@@ -41,7 +41,7 @@ def test_one_row_of_keys_goes_with_all_queries() -> None:
 
 def test_kinds_are_about_equal_in_size_and_within_the_budget() -> None:
     sizes = {kind: parameters(build(STARTER_LIKE, 512, 0)) for kind, build in KINDS.items()}
-    assert max(sizes.values()) <= 1_200_000, sizes
+    assert max(sizes.values()) <= 1_500_000, sizes
     assert min(sizes.values()) >= 0.8 * max(sizes.values()), sizes
 
 
@@ -85,5 +85,6 @@ def test_cross_attention_computes_a_single_row_once(n_texts: int, n_photos: int)
         torch.from_numpy(array) for side in (texts_of(n_texts), photos_of(n_photos)) for array in vars(side).values()
     ]
     assert module(*given).shape == (7,)
-    assert rows["text_tokens"] == rows["layers.0.query"] == n_texts
+    assert rows["text.linear"] == rows["layers.0.query"] == n_texts
+    assert rows["photo.linear"] == n_photos
     assert {rows[f"layers.{layer}.{part}"] for layer in (0, 1) for part in ("key", "value")} == {n_photos}

@@ -44,8 +44,8 @@ def test_the_folder_and_what_is_said(run: Run, tmp_path: Path) -> None:
 
 
 def test_that_it_did_not_help_is_said(run: Run) -> None:
-    arguments = ("--base", "blind", "--out", "mine", "--epochs", "1", "--learning-rate", "1e-8", "--validation", "0.3")
-    code, out, err = run("train", "reranker", "data.jsonl", *arguments, "--kind", "concat_mlp")
+    arguments = ("--base", "blind", "--out", "mine", "--contrast-epochs", "0", "--epochs", "1", "--validation", "0.3")
+    code, out, err = run("train", "reranker", "data.jsonl", *arguments, "--learning-rate", "1e-8", "--kind", "gating")
     assert code == 0, err
     assert "first stage" in out
     assert "did not help" in out
@@ -80,7 +80,8 @@ def test_the_help_names_the_real_defaults_and_kinds(run: Run) -> None:
     assert [kind.value for kind in Kind] == list(KINDS)
     said = " ".join(run("train", "reranker", "--help")[1].split())
     for option, value in {
-        "--epochs": SETTINGS.epochs,
+        "--contrast-epochs": SETTINGS.contrast_epochs,
+        " --epochs": SETTINGS.epochs,
         "--batch": SETTINGS.batch,
         "--learning-rate": SETTINGS.learning_rate,
         "--validation": VALIDATION,

@@ -590,11 +590,15 @@ def test_the_starter_with_a_network_on_its_tokens_in_any_language(tmp_path: Path
     module = KINDS["cross_attention"](spec, encoder.spec.dimension, 0)
     write(tmp_path / "r", module, RerankerSpec("", "cross_attention", "", spec, WEIGHTS, WEIGHTS))
     with Searcher.open(tmp_path / "c", encoder, runtime="torch", reranker=str(tmp_path / "r")) as searcher:
-        for query in (Query.of("a red wall"), Query.of("红色的墙"), Query.of(image=tmp_path / "red.png", by="text")):
+        for query in (Query.of("a red wall"), Query.of(image=tmp_path / "red.png", by="text")):
             answer = searcher.answer(replace(query, rerank=20))
             assert (answer.reranked or {})["scored"] == 3
             assert answer.notes == ()
             assert all(hit.rerank_score is not None for hit in answer.hits)
+        chinese = searcher.answer(Query.of("红色的墙", rerank=20))
+        assert (chinese.reranked or {})["scored"] == 0
+        assert len(chinese.notes) == 1
+        assert [hit.rerank_score for hit in chinese.hits] == [None] * 3
 
 
 class TestGiven:

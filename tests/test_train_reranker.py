@@ -27,7 +27,7 @@ from retrieval.training.train_reranker import TrainedReranker, train_reranker
 from tests.fakes import COLOURS, ColourEncoder, PlaceEncoder
 
 QUICK = RerankerSettings(
-    contrast_epochs=20, contrast_rate=4e-3, passes=6, epochs=4, batch=8, learning_rate=1e-3, patience=30
+    contrast_epochs=5, contrast_rate=3e-3, passes=20, average=0.9, dropout=0, epochs=0, batch=8, learning_rate=1e-3
 )
 
 
@@ -69,7 +69,7 @@ def test_it_learns_what_the_cosine_cannot_tell(tmp_path: Path) -> None:
 
 
 def test_the_folder_lists_the_pictures_that_trained(tmp_path: Path) -> None:
-    found = trained(settings=replace(QUICK, contrast_epochs=0, epochs=1))
+    found = trained(settings=replace(QUICK, contrast_epochs=1, passes=2))
     found.write(tmp_path / "mine")
     spec = load_reranker(str(tmp_path / "mine"), runtime="torch").spec
     gathered = found.gathered
@@ -81,7 +81,7 @@ def test_the_folder_lists_the_pictures_that_trained(tmp_path: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_weights() -> None:
-    short = replace(QUICK, epochs=1)
+    short = replace(QUICK, contrast_epochs=1, passes=2, epochs=1)
     one, same, other = (trained(settings=replace(short, seed=seed)).fitted for seed in (1, 1, 2))
     assert one.history == same.history
     assert weights_of(one.module) == weights_of(same.module)
@@ -95,7 +95,7 @@ def fitted(figures: list[float]) -> FittedReranker:
     photos, texts = towers.photos(found.images), towers.texts(found.text_features)
     own = tuple(np.array([at]) for at in range(len(photos)))
     told = iter(figures)
-    settings = replace(QUICK, epochs=len(figures), patience=2)
+    settings = replace(QUICK, contrast_epochs=0, epochs=len(figures), patience=2)
     module = KINDS["gating"](towers.spec, towers.dimension, 0)
     return fit_reranker(module, TrainingPairs(photos, texts, own, own), lambda _: next(told), settings, before=0.5)
 
@@ -113,7 +113,9 @@ def test_epochs_that_do_not_beat_the_first_stage_leave_the_weights_as_they_began
 
 
 def test_where_it_does_not_help_the_weight_is_0() -> None:
-    found = trained(PlaceEncoder(blind=True), replace(QUICK, kind="gating", learning_rate=1e-8, epochs=1))
+    found = trained(
+        PlaceEncoder(blind=True), replace(QUICK, kind="gating", contrast_epochs=0, learning_rate=1e-8, epochs=1)
+    )
     assert not found.improved
     assert set(found.spec.weights.values()) == set(found.spec.margins.values()) == {0.0}
     assert found.after == found.before

@@ -44,6 +44,7 @@ class RerankerSettings:
     learning_rate: float = 5e-4
     negatives: int = 7
     weight_decay: float = 0.05
+    dropout: float = 0.3
     average: float = 0.995
     bfloat16: bool = False
     views: int = 0
@@ -89,6 +90,9 @@ def fit_reranker(
     The same seed, thread count and library versions give the same weights, bit for bit.
     """
     torch.manual_seed(settings.seed)
+    for part in module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = settings.dropout
     rng = np.random.default_rng(settings.seed)
     best = {name: one.clone() for name, one in module.state_dict().items()}
     fitted, history = FittedReranker(module, 0, before, ()), list[Epoch]()

@@ -21,7 +21,6 @@ from retrieval.tokens.value import TokenSpec
 
 WIDTH, SEEDS = 256, 4
 LOOKING, HEADS, LAYERS = 192, 4, 2
-DROPOUT = 0.3
 TEMPERATURE = 1 / 15  # of the summaries' cosine at the start; learned
 
 
@@ -39,11 +38,11 @@ class CrossAttention(PairModule):
         self.weigh = nn.Linear(LOOKING, 1)
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
         self.found = nn.Sequential(
-            nn.LayerNorm(LOOKING), nn.Linear(LOOKING, LOOKING), nn.GELU(), nn.Dropout(DROPOUT), nn.Linear(LOOKING, 1)
+            nn.LayerNorm(LOOKING), nn.Linear(LOOKING, LOOKING), nn.GELU(), nn.Dropout(), nn.Linear(LOOKING, 1)
         )
         for parameter in self.found[4].parameters():
             nn.init.zeros_(parameter)  # it begins with what the summaries say
-        self.drop = nn.Dropout(DROPOUT)
+        self.drop = nn.Dropout()
 
     def all_pairs(self, texts: Sides, photos: Sides) -> Tensor:
         """Logits [texts, photos] by the summaries alone, which take one product for all pairs."""
@@ -83,9 +82,9 @@ class Side(nn.Module):
     def __init__(self, width: int, places: int = 0) -> None:
         super().__init__()
         self.linear = nn.Linear(width, WIDTH)
-        self.where = nn.Parameter(torch.zeros(places, WIDTH)) if places else None
+        self.where = nn.Parameter(torch.randn(places, WIDTH) * 0.02) if places else None
         self.mlp = nn.Sequential(
-            nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Dropout(DROPOUT), nn.Linear(WIDTH, WIDTH)
+            nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.GELU(), nn.Dropout(), nn.Linear(WIDTH, WIDTH)
         )
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -122,10 +121,10 @@ class Layer(nn.Module):
             nn.LayerNorm(LOOKING),
             nn.Linear(LOOKING, 2 * LOOKING),
             nn.GELU(),
-            nn.Dropout(DROPOUT),
+            nn.Dropout(),
             nn.Linear(2 * LOOKING, LOOKING),
         )
-        self.drop = nn.Dropout(DROPOUT)
+        self.drop = nn.Dropout()
 
     def forward(self, pieces: Tensor, places: Tensor, real: Tensor) -> Tensor:
         """pieces [n, a, LOOKING], places [n, b, LOOKING], which of them are real bool [n, b] -> pieces after it."""
