@@ -60,6 +60,7 @@ def main() -> None:
     for source in arguments.sets:
         dataset = held_out_set(source, [one for one in examples if one.source == source][: arguments.images])
         found = to_json(evaluate_with_reranking(dataset, encoder, reranker, seen=seen))
+        found["reranking"]["reranker"] = Path(name).name  # where a folder lies says nothing about it
         kept = ("dataset", "model", "n_images", "n_texts", "reranking", "seconds")
         write({"measured": "figures", **{key: found[key] for key in kept}})
     write(
