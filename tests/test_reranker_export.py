@@ -15,6 +15,7 @@ from retrieval.errors import ExportError
 from retrieval.rerankers import load_reranker
 from retrieval.rerankers.exported import CLOSE, bank, farthest, key_of, open_or_make
 from retrieval.rerankers.folder import Stored, read, write
+from retrieval.rerankers.modules.pair import PairModule
 from retrieval.rerankers.registry import KINDS
 from retrieval.rerankers.torch_reranker import TorchReranker, graph_source
 from retrieval.runtime import choose, store
@@ -33,11 +34,11 @@ def export_of(folder: Path) -> Path:
     return store.exports_dir() / key_of(read(str(folder)))
 
 
-class Shifted(torch.nn.Module):
+class Shifted(PairModule):
     """Another reranker: one logit in the graph is `by` higher than it should be."""
 
-    def __init__(self, module: torch.nn.Module, by: float) -> None:
-        super().__init__()
+    def __init__(self, module: PairModule, by: float) -> None:
+        super().__init__(module.tokens, module.dimension)
         self.module, self.by = module, by
 
     def forward(self, *given: torch.Tensor) -> torch.Tensor:
