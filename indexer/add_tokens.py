@@ -113,11 +113,9 @@ class _Adding:
         if stored.fingerprint != self._encoder.spec.fingerprint:
             raise mismatch(self._writer.folder, stored, self._encoder.spec)
         self.added.replaced = replace_others(self._writer.engine, self._writer.encoder_id, self._spec)
-        widths: dict[Modality, int] = {"image": self._spec.image_width, "text": self._spec.text_width}
-        for modality, width in widths.items():
+        for modality, table in TOKENS.items():
             with self._writer.engine.begin() as connection:
-                for chunk in chunks(list(damaged(connection, modality, width))):
-                    table = TOKENS[modality]
+                for chunk in chunks(list(damaged(connection, modality, self._spec))):
                     connection.execute(delete(table).where(table.c.owner_id.in_(chunk)))
         with self._writer.engine.connect() as connection:
             self._total = {modality: lacking_count(connection, modality) for modality in queries.MODALITIES}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, delete, insert
+from sqlalchemy import Connection, Engine, delete, insert, select
 
 from retrieval.catalogue.queries import rows_after
 from retrieval.catalogue.schema import token_specs
@@ -10,6 +10,11 @@ from retrieval.catalogue.token_queries import TOKENS, lacking_count, token_spec
 from retrieval.encoders.base import DualEncoder, TokenEncoder
 from retrieval.errors import EncoderError, FingerprintMismatch
 from retrieval.tokens.value import TokenSpec
+
+_DAMAGED = (
+    "The tokens for reranking cannot be used, because the collection's record of what they are is damaged; replace "
+    "them with: catalens index --add-tokens"
+)
 
 
 def spec_of(encoder: DualEncoder) -> TokenSpec | None:
@@ -35,7 +40,7 @@ def start_keeping(engine: Engine, folder: Path, encoder_id: int, spec: TokenSpec
     with engine.begin() as connection:
         kept = token_spec(connection)
         if kept is None:
-            _write_spec(connection, encoder_id, spec)
+            _begin(connection, encoder_id, spec)
         elif kept.fingerprint != spec.fingerprint:
             raise FingerprintMismatch(
                 f"{folder} keeps tokens of another kind ({kept.fingerprint}) than {spec.fingerprint}, which this "
@@ -50,17 +55,15 @@ def replace_others(engine: Engine, encoder_id: int, spec: TokenSpec) -> bool:
         kept = token_spec(connection)
         if kept is not None and kept.fingerprint == spec.fingerprint:
             return False
-        for table in (*TOKENS.values(), token_specs):
-            connection.execute(delete(table))
-        _write_spec(connection, encoder_id, spec)
-        return kept is not None
+        return _begin(connection, encoder_id, spec)
 
 
 def goes_on(connection: Connection, encoder: DualEncoder) -> tuple[bool, str]:
     """Does a run on this collection keep tokens? And what a person should know if it cannot though it should."""
-    kept, given = token_spec(connection), spec_of(encoder)
+    kept = token_spec(connection)
     if kept is None:
-        return False, ""
+        return False, _DAMAGED * _has_record(connection)
+    given = spec_of(encoder)
     if given is not None and given.fingerprint == kept.fingerprint:
         return True, ""
     return False, (
@@ -79,6 +82,15 @@ def lacking(connection: Connection) -> str:
     return f"{without:,} of {photos:,} photos have no tokens for reranking; add them with: catalens index --add-tokens"
 
 
-def _write_spec(connection: Connection, encoder_id: int, spec: TokenSpec) -> None:
+def _begin(connection: Connection, encoder_id: int, spec: TokenSpec) -> bool:
+    """Keep these and no others. Says if there were others, of another kind or of one that cannot be read any more."""
+    others = _has_record(connection)
+    for table in (*TOKENS.values(), token_specs):
+        connection.execute(delete(table))
     row = {"encoder_id": encoder_id, "fingerprint": spec.fingerprint, "spec": spec.to_json()}
     connection.execute(insert(token_specs), row)
+    return others
+
+
+def _has_record(connection: Connection) -> bool:
+    return connection.execute(select(token_specs.c.encoder_id).limit(1)).scalar() is not None

@@ -168,9 +168,17 @@ class Searcher:
 
     def vectors(self, query: Query) -> QueryVectors:
         """The query as vectors; nothing is encoded before it is asked for."""
-        spec = self._encoding.token_spec if query.rerank and direction_of(query) else None
-        with_tokens = spec is not None and query.rerank_deadline != 0 and self.collection.token_spec() == spec
-        return QueryVectors(self._encoding, query, with_tokens=with_tokens)
+        return QueryVectors(self._encoding, query, with_tokens=self._reads_tokens(query))
+
+    def _reads_tokens(self, query: Query) -> bool:
+        """Will a reranker ask for the query's tokens? False too where that cannot be said; reranking then says why."""
+        if not query.rerank or query.rerank_deadline == 0 or direction_of(query) is None:
+            return False
+        try:
+            spec = self._encoding.token_spec
+        except Exception:  # a damaged file of the encoder's that plain search does not read
+            return False
+        return spec is not None and self.collection.token_spec() == spec
 
     def ask(
         self,

@@ -16,6 +16,7 @@ from retrieval.catalogue.engine import DATABASE
 from retrieval.catalogue.schema import photo_embeddings, photo_tokens, photos, text_tokens, token_specs
 from retrieval.collection import Collection
 from retrieval.errors import CollectionLocked, CollectionNotFound, EncoderError, FingerprintMismatch
+from retrieval.tokens.codec import pack
 from retrieval.tokens.value import Tokens
 from tests.fakes import ColourEncoder, PlaceEncoder
 from tests.test_token_storage import paint, run, shop
@@ -88,13 +89,15 @@ def test_later_runs_keep_them(tmp_path: Path, shop: Path, bare: Path) -> None:
 def test_only_what_lacks_is_encoded_and_damage_is_mended(bare: Path) -> None:
     add_tokens(bare, PlaceEncoder())
     before = kept(bare)
-    first, second, _ = before["photo_tokens"]
+    first, second, third = before["photo_tokens"]
     text_id = min(before["text_tokens"])
     execute(bare, delete(photo_tokens).where(photo_tokens.c.owner_id == first))
     cut = before["photo_tokens"][second][:-1]
     execute(bare, update(photo_tokens).where(photo_tokens.c.owner_id == second).values(data=cut))
+    longer = pack(np.ones((3, 4), np.float32))  # whole, but a photo has two places
+    execute(bare, update(photo_tokens).where(photo_tokens.c.owner_id == third).values(data=longer))
     execute(bare, update(text_tokens).where(text_tokens.c.owner_id == text_id).values(data=b""))
-    assert counts(add_tokens(bare, PlaceEncoder())) == (2, 1, 2, 0)
+    assert counts(add_tokens(bare, PlaceEncoder())) == (3, 1, 3, 0)
     assert kept(bare) == before
 
 

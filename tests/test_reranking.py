@@ -5,6 +5,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -36,6 +37,7 @@ from retrieval.stages.pages import page
 from retrieval.stages.reordering import is_certain, reordered, scale
 from retrieval.stages.reranking import Reranking
 from retrieval.stages.scope import Fields
+from retrieval.tokens.codec import pack
 from retrieval.tokens.value import Tokens, TokenSpec
 from tests.command_line import Run, runner
 from tests.fakes import COLOURS, ColourEncoder
@@ -473,6 +475,48 @@ class TestNeverFails:
         )
         assert answer.reranked is not None
         assert answer.reranked["scored"] == 19
+
+    def test_tokens_of_more_places_than_there_are_spoil_none_of_the_others(self, tmp_path: Path) -> None:
+        folder = made(tmp_path)
+        with closing(sqlite3.connect(folder / "catalog.db")) as connection, connection:
+            larger = pack(np.ones((3, 3), np.float32))  # whole, but no photo has three halves
+            connection.execute(
+                "UPDATE photo_tokens SET data = ? WHERE owner_id = "
+                "(SELECT p.id FROM photos p WHERE p.path LIKE '%red-green.png')",
+                (larger,),
+            )
+        with Searcher.open(folder, HalvesEncoder()) as plain:
+            searcher = Searcher(plain.collection, HalvesEncoder(), HalvesReranker(spec_of_halves()))
+            answer = searcher.search(QUERY, k=20, rerank=20)
+        assert answer.reranked is not None and answer.reranked["scored"] == 19
+        assert answer.notes[0].startswith("not reranked: 1 photos whose tokens are missing or damaged")
+
+    @pytest.mark.parametrize("record", ["no json", "[]", "{}", '{"encoder": "x"}', "7", ""])
+    def test_a_damaged_record_of_what_the_tokens_are(self, tmp_path: Path, record: str) -> None:
+        folder = made(tmp_path)
+        with closing(sqlite3.connect(folder / "catalog.db")) as connection, connection:
+            connection.execute("UPDATE token_specs SET spec = ?", (record,))
+        assert "keeps no tokens" in self.search(folder, HalvesReranker(spec_of_halves())).notes[0]
+
+    def test_an_encoder_that_cannot_say_what_tokens_it_gives(self, shop: Path) -> None:
+        class Damaged(HalvesEncoder):
+            broken = False
+
+            @property
+            def token_spec(self) -> TokenSpec | None:
+                if self.broken:
+                    raise EncoderError("the file of projections is damaged", hint="install catalens anew")
+                return self._spec
+
+            @token_spec.setter
+            def token_spec(self, spec: TokenSpec | None) -> None:
+                self._spec = spec
+
+        encoder = Damaged()
+        with Searcher.open(shop, encoder) as plain:
+            searcher = Searcher(plain.collection, encoder, HalvesReranker(spec_of_halves()))
+            encoder.broken = True
+            assert "the file of projections is damaged" in kept(searcher, Query.of(QUERY, rerank=20)).notes[0]
 
     def test_words_without_tokens(self, searcher: Searcher) -> None:
         answer = kept(searcher, Query.of("words of no colour", rerank=20))

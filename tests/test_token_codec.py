@@ -1,5 +1,8 @@
 """Tokens as bytes: small, near what they were, and never taken when they are damaged."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,6 +56,20 @@ def test_no_tokens_are_tokens_too() -> None:
 def test_another_width_is_refused() -> None:
     with pytest.raises(ValueError, match="3 numbers, not 4"):
         unpack(pack(np.ones((2, 3), dtype=np.float32)), 4)
+
+
+def test_more_tokens_than_there_can_be_are_refused() -> None:
+    packed = pack(np.ones((3, 2), dtype=np.float32))
+    assert unpack(packed, 2, most=3).shape == (3, 2)
+    with pytest.raises(ValueError, match="3 tokens, more than 2"):
+        unpack(packed, 2, most=2)
+
+
+@pytest.mark.parametrize("scale", [np.nan, np.inf])
+def test_scales_that_are_no_numbers_are_refused_though_the_checksum_is_right(scale: float) -> None:
+    body = np.array([1, scale], dtype="<f2").tobytes() + bytes(2 * 3)
+    with pytest.raises(ValueError, match="damaged"):
+        unpack(struct.pack("<HHI", 2, 3, zlib.crc32(body)) + body, 3)
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e9])

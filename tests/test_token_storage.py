@@ -1,5 +1,7 @@
 """Tokens are kept with the embeddings where a collection asks for them, and read beside them."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +9,12 @@ import pytest
 from PIL import Image
 from sqlalchemy import delete, select, update
 
+from indexer.add_tokens import add_tokens
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
 from indexer.summary import Summary
 from indexer.writer import open_existing
+from retrieval.catalogue.engine import DATABASE
 from retrieval.catalogue.schema import photo_tokens, photos, text_tokens
 from retrieval.collection import Collection
 from retrieval.errors import EncoderError, FingerprintMismatch
@@ -153,6 +157,26 @@ def test_damaged_and_missing_tokens_are_named_and_the_rest_is_read(tmp_path: Pat
     assert lacking.tolist() == [damaged, missing]
     assert tokens.lengths.tolist() == [0, 2, 0]
     assert np.linalg.norm(tokens.vectors, axis=1) == pytest.approx([1, 1, 1], abs=1e-3)
+
+
+@pytest.mark.parametrize("record", ["no json", "[]", '{"places": 2}', "7", None])
+def test_a_damaged_record_of_what_they_are_is_as_good_as_none(tmp_path: Path, shop: Path, record: str | None) -> None:
+    run(tmp_path / "c", shop, PlaceEncoder(), rerank_tokens=True)
+    with closing(sqlite3.connect(tmp_path / "c" / DATABASE)) as connection, connection:
+        if record is None:  # the fingerprint is of another one
+            connection.execute("UPDATE token_specs SET spec = json_set(spec, '$.places', 3)")
+        else:
+            connection.execute("UPDATE token_specs SET spec = ?", (record,))
+    *_, note = run(tmp_path / "c", shop, PlaceEncoder()).notes
+    assert "record of what they are is damaged" in note and "--add-tokens" in note
+    with Collection.open(tmp_path / "c") as collection:
+        assert collection.token_spec() is None
+        assert collection.status()["tokens"]["fingerprint"] is None
+        assert len(collection.tokens("image", list(ids(collection).values()))[1]) == 3
+    added = add_tokens(tmp_path / "c", PlaceEncoder())
+    assert added.replaced and (added.photos, added.texts) == (3, 3)
+    with Collection.open(tmp_path / "c") as collection:
+        assert collection.token_spec() == PlaceEncoder().token_spec
 
 
 def test_what_is_removed_takes_its_tokens_along(tmp_path: Path, shop: Path) -> None:

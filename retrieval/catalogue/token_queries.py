@@ -30,9 +30,16 @@ _ROWS = {modality: _with_tokens(modality) for modality in EMBEDDINGS}
 
 
 def token_spec(connection: Connection) -> TokenSpec | None:
-    """What the collection keeps tokens for; None if it keeps none."""
-    found = connection.execute(select(token_specs.c.spec)).scalar()
-    return None if found is None else TokenSpec(**found)
+    """What the collection keeps tokens for; None if it keeps none, or if its record of that is damaged.
+
+    Of a damaged record nothing can be read, so it is as good as none: a search goes on, and new tokens replace them.
+    """
+    try:
+        row = connection.execute(select(token_specs.c.fingerprint, token_specs.c.spec)).first()
+        spec = None if row is None else TokenSpec.from_json(row.spec)
+    except (ValueError, TypeError):  # no JSON, no text
+        return None
+    return spec if spec is not None and row is not None and row.fingerprint == spec.fingerprint else None
 
 
 def tokens_of(
@@ -44,7 +51,7 @@ def tokens_of(
     dimension: int,
 ) -> tuple[Tokens, IdArray]:
     """As `Collection.tokens`. spec: what the collection keeps; None for none."""
-    width = 1 if spec is None else spec.image_width if modality == "image" else spec.text_width
+    most, width = (0, 1) if spec is None else spec.shape(modality)
     nothing = np.zeros((0, width), dtype=np.float32)
     owner_ids = [int(owner_id) for owner_id in owner_ids]  # SQLite would take NumPy's for bytes
     vectors = np.zeros((len(owner_ids), dimension), dtype=np.float32)
@@ -58,19 +65,19 @@ def tokens_of(
             continue
         vectors[place] = as_arrays([(owner_id, vector)], dimension)[1][0]
         try:
-            rows[place] = unpack(data or b"", width)
+            rows[place] = unpack(data or b"", width, most)
         except ValueError:
             lacking.append(owner_id)
     return Tokens(*padded(rows, width), vectors), np.array(lacking, dtype=np.int64)
 
 
-def damaged(connection: Connection, modality: Modality, width: int) -> Iterator[int]:
+def damaged(connection: Connection, modality: Modality, spec: TokenSpec) -> Iterator[int]:
     """Ids of the photos or texts whose tokens cannot be read, in no order. Reads all tokens: 1 GB a 100,000 photos."""
-    table = TOKENS[modality]
+    table, (most, width) = TOKENS[modality], spec.shape(modality)
     statement = select(table.c.owner_id, table.c.data).execution_options(yield_per=ROWS_READ)
     for owner_id, data in connection.execute(statement):
         try:
-            unpack(data, width)
+            unpack(data, width, most)
         except ValueError:
             yield owner_id
 
@@ -97,8 +104,9 @@ def owners_without(connection: Connection, modality: Modality, after: int, limit
 def token_counts(connection: Connection) -> dict[str, Any]:
     """As `Collection.status` gives them: fingerprint of the spec or None, rows, and the mean bytes of a photo."""
     size = connection.execute(select(func.avg(func.length(photo_tokens.c.data)))).scalar()
+    kept = token_spec(connection)
     return {
-        "fingerprint": connection.execute(select(token_specs.c.fingerprint)).scalar(),
+        "fingerprint": None if kept is None else kept.fingerprint,
         "photos": _number(connection, photo_tokens),
         "texts": _number(connection, text_tokens),
         "bytes_per_photo": round(float(size or 0)),

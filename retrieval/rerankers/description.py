@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from retrieval.errors import EncoderError
+from retrieval.json_fields import size, word
 from retrieval.rerankers.base import Direction, RerankerSpec
 from retrieval.rerankers.registry import KINDS
 from retrieval.tokens.value import TokenSpec
 
 FORMAT = "catalens-reranker-1"
-LARGEST = 65_536
-"""No width or number of tokens is above it: a damaged number must not ask for all memory."""
 _AGAIN = "copy the whole folder again, or train again: catalens train reranker"
 _OWN = {"format", "kind", "dimension", "tokens", "weights_sha256", "weights", "margins"}
 
@@ -52,43 +51,19 @@ def parsed(data: bytes, path: Path, name: str) -> Description:
     kind = told.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise EncoderError(f"{path}: there is no kind {kind!r}; the kinds are {', '.join(KINDS)}", hint=_AGAIN)
-    tokens = told.get("tokens")
     try:
-        if not isinstance(tokens, dict):
-            raise ValueError("tokens is not an object")
         spec = RerankerSpec(
             name=name,
             kind=kind,
-            weights_hash=_word(told, "weights_sha256"),
-            tokens=TokenSpec(
-                encoder=_word(tokens, "encoder"),
-                places=_size(tokens, "places"),
-                image_width=_size(tokens, "image_width"),
-                text_width=_size(tokens, "text_width"),
-                text_length=_size(tokens, "text_length"),
-                projection_hash=_word(tokens, "projection_hash"),
-            ),
+            weights_hash=word(told, "weights_sha256"),
+            tokens=TokenSpec.from_json(told.get("tokens")),
             weights=_by_direction(told, "weights"),
             margins=_by_direction(told, "margins"),
             facts={key: value for key, value in told.items() if key not in _OWN},
         )
-        return Description(spec, _size(told, "dimension"))
+        return Description(spec, size(told, "dimension"))
     except ValueError as error:
         raise EncoderError(f"{path}: {error}", hint=_AGAIN) from error
-
-
-def _word(told: Mapping[str, Any], key: str) -> str:
-    value = told.get(key)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{key} is not a word")
-    return value
-
-
-def _size(told: Mapping[str, Any], key: str) -> int:
-    value = told.get(key)
-    if type(value) is not int or not 1 <= value <= LARGEST:
-        raise ValueError(f"{key} is not a number from 1 to {LARGEST}")
-    return value
 
 
 def _by_direction(told: Mapping[str, Any], key: str) -> dict[Direction, float]:

@@ -45,8 +45,11 @@ def pack(tokens: FloatArray) -> bytes:
     return _HEADER.pack(length, width, zlib.crc32(body)) + body
 
 
-def unpack(data: bytes, width: int) -> FloatArray:
-    """Bytes that `pack` made -> float32 [length, width]. Raises ValueError if they are damaged or of another width."""
+def unpack(data: bytes, width: int, most: int = _MOST) -> FloatArray:
+    """Bytes that `pack` made -> float32 [length, width].
+
+    Raises ValueError if they are damaged, of another width or of more than `most` tokens.
+    """
     if len(data) < _HEADER.size:
         raise ValueError(f"{len(data)} bytes are no tokens")
     length, found, checksum = _HEADER.unpack_from(data)
@@ -56,7 +59,11 @@ def unpack(data: bytes, width: int) -> FloatArray:
         raise ValueError("the tokens are damaged")
     if found != width:
         raise ValueError(f"the tokens have {found} numbers, not {width}")
+    if length > most:
+        raise ValueError(f"there are {length} tokens, more than {most}")
     scales = np.frombuffer(body[:scale_bytes], dtype=_SCALE).astype(np.float32)
+    if not np.isfinite(scales).all():  # a checksum can be made for anything
+        raise ValueError("the tokens are damaged")
     values = np.frombuffer(body[scale_bytes:], dtype=_VALUE).reshape(length, width)
     tokens: FloatArray = values * scales[:, None]
     return tokens

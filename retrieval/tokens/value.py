@@ -5,12 +5,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from retrieval.encoders.base import FloatArray
+from retrieval.json_fields import size, word
+
+if TYPE_CHECKING:
+    from retrieval.catalogue.queries import Modality
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,24 @@ class TokenSpec:
             "text_length": self.text_length,
             "projection_hash": self.projection_hash,
         }
+
+    @classmethod
+    def from_json(cls, told: object) -> "TokenSpec":
+        """What `to_json` gave. Raises ValueError for anything else."""
+        if not isinstance(told, dict):
+            raise ValueError("tokens is not an object")
+        return cls(
+            encoder=word(told, "encoder"),
+            places=size(told, "places"),
+            image_width=size(told, "image_width"),
+            text_width=size(told, "text_width"),
+            text_length=size(told, "text_length"),
+            projection_hash=word(told, "projection_hash"),
+        )
+
+    def shape(self, modality: "Modality") -> tuple[int, int]:
+        """The most tokens that a photo or a text has, and the numbers in one."""
+        return (self.places, self.image_width) if modality == "image" else (self.text_length, self.text_width)
 
 
 @dataclass(frozen=True)
