@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import delete, insert, select
 
-from indexer.contents import Content, contents_of, known_tokens
+from indexer.changes import advance
+from indexer.contents import Content, contents_without_tokens, hashes_of, known_tokens
 from indexer.encoding import TEXTS_AT_ONCE, Encoding
 from indexer.memory import free_memory, limits
 from indexer.summary import MAX_PROBLEMS, Progress
@@ -150,14 +151,17 @@ class _Adding:
     def _contents(self) -> Iterator[Content]:
         """What is to be encoded. Photos whose bytes have tokens already get them on the way."""
         after = 0
+        begun: set[str] = set()  # 12 MB at 100,000 photos; what waits for the model is not to be begun again
         while True:
             with self._writer.engine.connect() as connection:
                 owners = owners_without(connection, "image", after, queries.MAX_PARAMETERS)
-                contents = contents_of(connection, owners)
-                known = known_tokens(connection, list(contents))
+                names = [name for name in hashes_of(connection, owners) if name not in begun]
+                contents = contents_without_tokens(connection, names)
+                known = known_tokens(connection, names)
             if not owners:
                 return
             after = owners[-1]
+            begun.update(names)
             copies = [(owner, data) for name, data in known.items() for owner in contents[name].owners]
             self.added.photos += self._store("image", copies)
             yield from (one for name, one in contents.items() if name not in known)
@@ -198,9 +202,10 @@ class _Adding:
         whole = [
             {"owner_id": owner, "encoder_id": encoder_id, "data": data} for owner, data in rows if data is not None
         ]
-        if whole:
+        for chunk in chunks(whole):  # one picture may be shown by 100,000 items: 1 GB of tokens
             with self._writer.engine.begin() as connection:
-                connection.execute(insert(TOKENS[modality]), whole)
+                connection.execute(insert(TOKENS[modality]), chunk)
+                advance(connection)
         return len(whole)
 
     def _fail(self, content: Content, reason: str) -> None:

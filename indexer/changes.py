@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, update
 
 from indexer.plan import Action, ItemPlan, Outcome, PhotoPlan
-from retrieval.catalogue import lexical
+from retrieval.catalogue import lexical, queries
 from retrieval.catalogue.queries import OWNERS, Modality, chunks, counter
 from retrieval.catalogue.schema import (
     counters,
@@ -265,6 +265,11 @@ def write_counters(connection: Connection, values: Mapping[str, int]) -> None:
     """Set named numbers of the collection."""
     connection.execute(delete(counters).where(counters.c.name.in_(values)))
     connection.execute(insert(counters), [{"name": name, "value": value} for name, value in values.items()])
+
+
+def advance(connection: Connection) -> None:
+    """Begin the next revision, so that readers look again."""
+    write_counters(connection, {"revision": queries.revision(connection) + 1})
 
 
 def owned_by(connection: Connection, table: Table, item_keys: Sequence[int]) -> list[int]:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, insert
 
-from indexer.changes import write_counters
+from indexer.changes import advance
 from indexer.writer import open_existing
-from retrieval.catalogue import queries
 from retrieval.catalogue.rule_queries import newest_version, stored_rules
 from retrieval.catalogue.schema import rules
 from retrieval.errors import RulesError
@@ -74,5 +73,5 @@ def _store(connection: Connection, text: str, note: str) -> Applied:
         "note": note,
     }
     connection.execute(insert(rules), row)
-    write_counters(connection, {"revision": queries.revision(connection) + 1})  # readers look again
+    advance(connection)
     return Applied(newest + 1, changed=True)

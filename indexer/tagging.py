@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from indexer.changes import write_counters
+from indexer.changes import advance
 from indexer.index_build import OnRows, StoredRows
 from indexer.writer import open_existing
 from retrieval.catalogue import queries
@@ -87,7 +87,7 @@ def tag(
         if rows:
             connection.execute(insert(item_tags), rows)
         _written(connection, field)
-        write_counters(connection, {"revision": queries.revision(connection) + 1})
+        advance(connection)
     return found
 
 
@@ -100,7 +100,7 @@ def remove_tags(folder: Path, field: str) -> int:
             known = connection.execute(select(item_tags.c.field).distinct().order_by(item_tags.c.field)).scalars()
             raise QueryError(f"no item has tags in '{field}'", hint=f"fields with tags: {', '.join(known) or 'none'}")
         _forget(connection, field)
-        write_counters(connection, {"revision": queries.revision(connection) + 1})
+        advance(connection)
     return int(count)
 
 

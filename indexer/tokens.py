@@ -4,6 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
+from indexer.changes import advance
 from retrieval.catalogue.queries import rows_after
 from retrieval.catalogue.schema import token_specs
 from retrieval.catalogue.token_queries import TOKENS, lacking_count, token_spec
@@ -87,6 +88,8 @@ def _begin(connection: Connection, encoder_id: int, spec: TokenSpec) -> bool:
     others = _has_record(connection)
     for table in (*TOKENS.values(), token_specs):
         connection.execute(delete(table))
+    if others:
+        advance(connection)
     row = {"encoder_id": encoder_id, "fingerprint": spec.fingerprint, "spec": spec.to_json()}
     connection.execute(insert(token_specs), row)
     return others

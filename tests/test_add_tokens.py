@@ -116,6 +116,34 @@ def test_photos_of_the_same_bytes_go_through_the_model_once(tmp_path: Path) -> N
     assert kept(tmp_path / "c")["photo_tokens"] == before
 
 
+def test_photos_of_the_same_bytes_far_apart_go_through_the_model_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "photos"
+    source.mkdir()
+    for name in range(9):
+        paint(source / f"{name}.png", "red", ("blue", "green", "white")[name % 3])
+    run(tmp_path / "c", source, PlaceEncoder())
+    monkeypatch.setattr("retrieval.catalogue.queries.MAX_PARAMETERS", 2)
+    (source / "0.png").unlink()  # 3.png, which is looked at later, still has its bytes
+    assert counts(add_tokens(tmp_path / "c", PlaceEncoder())) == (9, 9, 3, 0)
+
+
+def test_readers_see_a_new_revision_whenever_tokens_were_added(bare: Path) -> None:
+    """Pages of one reranked search are parts of one order only where no tokens come between them."""
+
+    def revision() -> int:
+        with Collection.open(bare) as collection:
+            return collection.view().revision
+
+    before = revision()
+    add_tokens(bare, PlaceEncoder())
+    added = revision()
+    assert added > before
+    add_tokens(bare, PlaceEncoder())
+    assert revision() == added, "nothing was added"
+
+
 def test_photos_that_are_not_as_they_were_get_none_and_are_named(tmp_path: Path, bare: Path) -> None:
     paint(tmp_path / "a.png", "cyan", "cyan")
     (tmp_path / "b.png").unlink()
@@ -192,7 +220,7 @@ def test_what_an_older_program_made_keeps_everything_and_can_be_given_tokens(bar
     for table in (photo_tokens, text_tokens, token_specs):
         execute_raw(bare, f"DROP TABLE {table.name}")
     execute_raw(bare, "UPDATE alembic_version SET version_num = '0006'")
-    everything = "photos", "items", "texts", "photo_embeddings", "text_embeddings", "ledger", "counters", "generations"
+    everything = "photos", "items", "texts", "photo_embeddings", "text_embeddings", "ledger", "generations"
     before = {name: rows_of(bare, name) for name in everything}
     assert counts(add_tokens(bare, PlaceEncoder())) == (3, 3, 3, 0)
     assert {name: rows_of(bare, name) for name in everything} == before
