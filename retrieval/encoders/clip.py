@@ -94,7 +94,7 @@ class ClipEncoder:
         return self.token_spec_for(self.spec.fingerprint)
 
     def token_spec_for(self, encoder: str) -> TokenSpec | None:
-        """The same beside the vectors of trained heads on this one, see `TokenTowers`."""
+        """The same beside the vectors of trained heads on this one, see `TowersWithTokens`."""
         return None if self._token_graphs is None else self._token_graphs.spec(encoder)
 
     def encode_images_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> Tokens:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from retrieval.encoders.base import EncoderSpec, FloatArray
 from retrieval.encoders.heads import Heads
-from retrieval.encoders.towers.base import SpatialTowers, TokenTowers, Towers
+from retrieval.encoders.towers.base import SpatialTowers, Towers, TowersWithTokens
 from retrieval.errors import EncoderError, FingerprintMismatch
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class ProjectedEncoder:
     @cached_property
     def token_spec(self) -> "TokenSpec | None":
         """See `TokenEncoder`; None if the towers give no tokens."""
-        return self.towers.token_spec_for(self.spec.fingerprint) if isinstance(self.towers, TokenTowers) else None
+        return self.towers.token_spec_for(self.spec.fingerprint) if isinstance(self.towers, TowersWithTokens) else None
 
     def encode_images_with_tokens(self, pixels: npt.NDArray[np.uint8]) -> "Tokens":
         """Stacked `preprocess` results -> the towers' tokens beside the vectors of `encode_images`; n may be 0."""
@@ -99,7 +99,7 @@ class ProjectedEncoder:
         return replace(found, vectors=self.heads.text.apply(found.vectors))
 
     @property
-    def _token_towers(self) -> TokenTowers:
-        if not isinstance(self.towers, TokenTowers):
+    def _token_towers(self) -> TowersWithTokens:
+        if not isinstance(self.towers, TowersWithTokens):
             raise EncoderError(f"the towers of {self.towers.name} give no tokens", hint="search without reranking")
         return self.towers

@@ -11,7 +11,7 @@ from retrieval.runtime.gate import EXACT, Agreement, agreement
 from retrieval.tokens.value import Tokens
 
 TOKENS = 0.999
-"""What the mean over all tokens of the bank must reach: they are rounded to 8 bits afterwards."""
+"""What the mean over all tokens of these pictures must reach: they are rounded to 8 bits afterwards."""
 
 PICTURES = 9
 """One alone, which runs on one thread, and a batch that runs on all: 49 tokens each."""
@@ -20,7 +20,7 @@ PICTURES = 9
 class TokenGate:
     """Torch's tokens of a few pictures, to compare an export's with.
 
-    towers: in torch, and `TokenTowers`. pixels: uint8 [n, height, width, 3]. vectors: unit vectors from features.
+    towers: in torch, and `TowersWithTokens`. pixels: uint8 [n, height, width, 3]. vectors: unit vectors from features.
     """
 
     def __init__(self, towers: Any, pixels: npt.NDArray[np.uint8], vectors: Callable[[FloatArray], FloatArray]) -> None:

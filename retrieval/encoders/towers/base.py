@@ -82,7 +82,7 @@ class SpatialTowers(Protocol):
 
 
 @runtime_checkable
-class TokenTowers(Protocol):
+class TowersWithTokens(Protocol):
     """Towers that can also give what a reranker looks at, of the forward pass that gives the features."""
 
     def token_spec_for(self, encoder: str) -> "TokenSpec | None":
