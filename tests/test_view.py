@@ -19,11 +19,12 @@ from indexer.writer import open_writer
 from retrieval.catalogue import queries
 from retrieval.catalogue.queries import MODALITIES, Modality
 from retrieval.catalogue.schema import generations, tombstones
-from retrieval.collection import Collection, CollectionView
+from retrieval.collection import Collection
 from retrieval.errors import StorageError
 from retrieval.index import exact
 from retrieval.index.base import IdArray, IdMask, Neighbours
 from retrieval.index.generations import INDEX_FOLDER, sha256_of
+from retrieval.revisions import CollectionView
 from tests.listed import NoiseEncoder, compacted, fill, slow_search, stored, worded
 
 ENCODER = NoiseEncoder()

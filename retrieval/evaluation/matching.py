@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from retrieval.catalogue.queries import Modality, OwnerRow
-from retrieval.collection import Collection, CollectionView
+from retrieval.collection import Collection
 from retrieval.errors import EvaluationError, ImageError
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.types import EvaluationImage, EvaluationText, Task
 from retrieval.index.view import VectorView
+from retrieval.revisions import CollectionView
 
 ID_BLOCK = 10_000
 """Rows of the collection looked at at once: about 5 MB."""

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.catalogue.queries import Modality
-from retrieval.collection import Collection, CollectionView
+from retrieval.collection import Collection
 from retrieval.encoders.base import FloatArray
 from retrieval.index.base import NO_ID, IdArray
 from retrieval.items import NO_ITEM, ItemTable
+from retrieval.revisions import CollectionView
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from retrieval.catalogue.queries import Modality
-from retrieval.collection import CollectionView
 from retrieval.errors import QueryError
 from retrieval.filters import Filter, matching
 from retrieval.filters.check import known
@@ -18,6 +17,7 @@ from retrieval.index.base import NO_ID, IdArray, IdMask
 from retrieval.items import ItemTable
 from retrieval.items.columns import BoolArray, BooleanColumn, ListColumn, NumberColumn, TextColumn
 from retrieval.query import Query
+from retrieval.revisions import CollectionView
 from retrieval.rules.ruleset import ActiveRules
 from retrieval.stages.rows import RowReader
 

@@ -11,8 +11,8 @@ class on every runtime. To make towers exportable:
    and give NumPy arrays.
 3. Keep what is left free of torch. What is slow to open (a packed vocabulary) can be written in a form that opens at
    once: `unpack(folder)` is called at export, and the constructor is given that folder as `unpacked`.
-   A graph `image.tokens` gives features with tokens behind them (see `TowersWithTokens`); it is exported and judged with
-   `image`, whose features it repeats, so that plain search does not pay for tokens.
+   A graph `image.tokens` gives features with tokens behind them (see `TowersWithTokens`); it is exported and judged
+   with `image`, whose features it repeats, so that plain search does not pay for tokens.
 4. Say in `retrieval/runtime/reopen.py` how such towers are made from an export, if a class of its own is needed.
 """
 
