@@ -67,11 +67,9 @@ def goes_on(connection: Connection, encoder: DualEncoder) -> tuple[bool, str]:
     given = spec_of(encoder)
     if given is not None and given.fingerprint == kept.fingerprint:
         return True, ""
-    return False, (
-        "New photos have no tokens for reranking, because "
-        + ("this release makes others" if given else f"{encoder.spec.name} gives none on this runtime")
-        + "; add them with: catalens index --add-tokens" * (given is not None)
-    )
+    why = "this release makes others" if given else f"{encoder.spec.name} gives none on this runtime"
+    how = "catalens index --add-tokens" + ("" if given else " --runtime torch")
+    return False, f"New photos have no tokens for reranking, because {why}; add them with: {how}"
 
 
 def lacking(connection: Connection) -> str:

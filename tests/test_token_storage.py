@@ -179,6 +179,19 @@ def test_a_damaged_record_of_what_they_are_is_as_good_as_none(tmp_path: Path, sh
         assert collection.token_spec() == PlaceEncoder().token_spec
 
 
+def test_a_search_that_has_begun_sees_none_of_what_is_added_meanwhile(tmp_path: Path, shop: Path) -> None:
+    run(tmp_path / "c", shop, PlaceEncoder())
+    with Collection.open(tmp_path / "c") as collection:
+        owners = list(ids(collection).values())
+        with collection.snapshot():
+            assert collection.token_spec() is None
+            add_tokens(tmp_path / "c", PlaceEncoder())
+            assert collection.token_spec() is None
+            assert len(collection.tokens("image", owners)[1]) == 3
+        assert collection.token_spec() == PlaceEncoder().token_spec
+        assert not len(collection.tokens("image", owners)[1])
+
+
 def test_what_is_removed_takes_its_tokens_along(tmp_path: Path, shop: Path) -> None:
     run(tmp_path / "c", shop, PlaceEncoder(), rerank_tokens=True)
     shop.write_text("id,image,title\n1,a.png,red and blue\n")
@@ -204,7 +217,7 @@ def test_a_model_that_gives_none_any_more_still_indexes_and_says_so(tmp_path: Pa
     bare = PlaceEncoder()
     bare.token_spec = None
     *_, note = run(tmp_path / "c", shop, bare).notes
-    assert "places gives none on this runtime" in note
+    assert "places gives none on this runtime" in note and note.endswith("--add-tokens --runtime torch")
     with Collection.open(tmp_path / "c") as collection:
         assert collection.status()["tokens"]["photos"] == 2
 
