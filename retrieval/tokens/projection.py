@@ -8,7 +8,7 @@ towers it is a random matrix, which keeps distances (Johnson & Lindenstrauss 198
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +44,15 @@ class Projection:
 
 @cache
 def seeded(wide: int, narrow: int = NARROW) -> Projection | None:
-    """Gaussian numbers / sqrt(narrow), the same everywhere; None where `wide` is small enough as it is."""
+    """Gaussian numbers / sqrt(narrow), always the same; None where `wide` is small enough as it is."""
     if wide <= narrow:
         return None
-    matrix = np.random.default_rng(0).standard_normal((wide, narrow)) / np.sqrt(narrow)
+    # The old generator: no release of NumPy may change its numbers (NEP 19), and with them all tokens that are kept.
+    matrix = np.random.RandomState(0).standard_normal((wide, narrow)) / np.sqrt(narrow)
     return Projection(np.zeros(wide, dtype=np.float32), matrix.astype(np.float32))
 
 
-@lru_cache(maxsize=1)
+@cache
 def of_starter() -> tuple[Projection, Projection]:
     """For its image tower's 1280 numbers, and for its English text tower's 384.
 
