@@ -665,6 +665,12 @@ class TestCommandLine:
         assert len({hit["first_rank"] for hit in answer["hits"]}) == 10
         assert all(isinstance(hit["rerank_score"], float) for hit in answer["hits"])
 
+    def test_the_word_parts_is_no_option(self, run: Run, folder: Path) -> None:
+        code, out, err = run("search", "parts", "--rerank", "red", "--reranker", folder, "--runtime", "torch", "--json")
+        assert (code, err) == (0, "")
+        asked = json.loads(out)["query"]
+        assert (asked["parts"], asked["rerank"]) == ([{"words": "parts red"}], 20)
+
     def test_what_was_not_reranked_says_nothing_of_it(self, run: Run) -> None:
         answer = json.loads(run("search", QUERY, "--json")[1])
         assert "reranked" not in answer
