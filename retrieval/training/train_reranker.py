@@ -116,7 +116,7 @@ def train_reranker(
     )
     judged = RerankedValidation(checks, towers, settings.depth, FINALLY)
     before = judged.success([np.zeros_like(one.candidates.cosines) for one in judged.asked], nothing)
-    final = _without_hubs(fitted.module, pairs, judged, matches(fitted.module), settings.seed)
+    final = without_hubs(fitted.module, pairs, judged, matches(fitted.module), settings.seed)
     weights, margins = judged.combined(final)
     after = judged.success(final, weights)
     facts = {
@@ -147,7 +147,7 @@ def train_reranker(
     return TrainedReranker(fitted, told, found, judged, before, after)
 
 
-def _without_hubs(
+def without_hubs(
     module: PairModule, pairs: TrainingPairs, judged: RerankedValidation, matches: Sequence[FloatArray], seed: int
 ) -> list[FloatArray]:
     """Give the module a bank of training texts and photos and the weight of hubness that is best; the matches then."""
