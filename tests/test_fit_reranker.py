@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from retrieval.errors import TrainingError
 from retrieval.rerankers.modules.pair import PairModule
 from retrieval.rerankers.registry import KINDS
 from retrieval.training.contrast import contrast_loss, draw_batches, seen
@@ -167,6 +168,13 @@ class TestPhases:
         found = fit_reranker(module, pairs, lambda _: 0.6, QUICK, before=0.5)
         assert [epoch.number for epoch in found.history] == [1]
         assert np.isfinite(found.history[0].loss)
+
+
+def test_a_loss_that_is_no_number_is_an_error() -> None:
+    settings = replace(QUICK, contrast_epochs=0, epochs=5, learning_rate=1e30)
+    with pytest.raises(TrainingError, match="the loss of epoch 1 is nan") as raised:
+        fit_reranker(KINDS["gating"](SMALL, DIMENSION, 0), one_each(), lambda _: 0.0, settings, before=0.5)
+    assert "--learning-rate" in raised.value.hint
 
 
 @pytest.mark.parametrize("phase", [{"epochs": 0, "contrast_epochs": 30}, {"contrast_epochs": 0, "epochs": 8}], ids=str)

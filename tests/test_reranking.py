@@ -36,6 +36,7 @@ from retrieval.stages.pages import page
 from retrieval.stages.reordering import is_certain, reordered, scale
 from retrieval.stages.reranking import Reranking
 from retrieval.stages.scope import Fields
+from retrieval.tokens.codec import rounded
 from retrieval.tokens.value import Tokens, TokenSpec
 from tests.command_line import Run, runner
 from tests.fakes import COLOURS, ColourEncoder
@@ -538,6 +539,34 @@ class Counting(HalvesEncoder):
     def encode_texts(self, texts: Any) -> FloatArray:
         self.passes += 1
         return super().encode_texts(texts)
+
+
+@pytest.mark.parametrize("query", [Query.of(QUERY, rerank=5), None])
+def test_a_querys_tokens_are_rounded_as_those_that_are_stored(shop: Path, query: Query | None) -> None:
+    class Looking(HalvesReranker):
+        given: tuple[Tokens, Tokens]
+
+        def match(self, texts: Tokens, photos: Tokens) -> FloatArray:
+            self.given = texts, photos
+            return super().match(texts, photos)
+
+    class Uneven(HalvesEncoder):
+        def encode_texts_with_tokens(self, texts: Any) -> Tokens:
+            made = super().encode_texts_with_tokens(texts)
+            return replace(made, tokens=made.tokens * np.float32(0.777))
+
+        def encode_images_with_tokens(self, pixels: Any) -> Tokens:
+            made = super().encode_images_with_tokens(pixels)
+            return replace(made, tokens=made.tokens * np.float32(0.777))
+
+    reranker = Looking(spec_of_halves())
+    query = query or Query((Part(image=halves("red", "green")),), by="text", rerank=5)
+    with Searcher.open(shop, Uneven()) as plain:
+        answer = Searcher(plain.collection, Uneven(), reranker).answer(query)
+    assert answer.reranked is not None
+    assert answer.reranked["scored"] == 5
+    for side in reranker.given:
+        np.testing.assert_array_equal(side.tokens, rounded(side).tokens)
 
 
 def test_a_query_is_encoded_once_for_both(shop: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from retrieval.errors import TrainingError
 from retrieval.rerankers.modules.pair import PairModule
 from retrieval.training.averaged import Averaged
 from retrieval.training.contrast import contrast_loss, draw_batches, seen
@@ -87,7 +88,8 @@ def fit_reranker(
     judge: gives the figure to maximise. before: the figure of the first stage alone. The second phase goes on from the
     best epoch of the first, or from its last where none beat the first stage: it may yet.
 
-    The same seed, thread count and library versions give the same weights, bit for bit.
+    The same seed, thread count and library versions give the same weights, bit for bit. Raises TrainingError for a loss
+    that is not finite.
     """
     torch.manual_seed(settings.seed)
     for part in module.modules():
@@ -117,6 +119,11 @@ def fit_reranker(
                 schedule.step()
                 averaged.update()
                 losses.append(loss.item())
+                if not math.isfinite(losses[-1]):
+                    raise TrainingError(
+                        f"the loss of epoch {number} is {losses[-1]}",
+                        hint="lower --learning-rate, or train less with --contrast-epochs and --epochs",
+                    )
             module.eval()
             with averaged.applied():
                 history.append(Epoch(number, float(np.mean(losses)), judge(module)))
