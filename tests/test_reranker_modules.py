@@ -88,3 +88,13 @@ def test_cross_attention_computes_a_single_row_once(n_texts: int, n_photos: int)
     assert rows["text.linear"] == rows["layers.0.query"] == n_texts
     assert rows["photo.linear"] == n_photos
     assert {rows[f"layers.{layer}.{part}"] for layer in (0, 1) for part in ("key", "value")} == {n_photos}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "cross_attention"])
+def test_all_pairs_at_once_are_what_each_pair_gets(kind: str) -> None:
+    module = KINDS[kind](SMALL, DIMENSION, 0).eval()
+    texts, photos = (tuple(map(torch.from_numpy, vars(side).values())) for side in (texts_of(5), photos_of(7)))
+    with torch.inference_mode():
+        each = torch.stack([module(*(one[row : row + 1] for one in texts), *photos) for row in range(5)])
+        together = module.all_pairs(texts, photos)
+    assert torch.allclose(together, each, atol=1e-5)

@@ -6,13 +6,13 @@ appended 1 is the bias of each side, which keeps what one side says alone.
 
 from torch import Tensor, nn
 
-from retrieval.rerankers.modules.pair import PairModule, Summaries
+from retrieval.rerankers.modules.pair import MeansModule, Summaries
 from retrieval.tokens.value import TokenSpec
 
 RANK = 4
 
 
-class Bilinear(PairModule):
+class Bilinear(MeansModule):
     """hidden: numbers that come out of the fusion."""
 
     def __init__(self, tokens: TokenSpec, dimension: int, hidden: int) -> None:

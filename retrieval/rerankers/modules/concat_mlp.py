@@ -2,11 +2,11 @@
 
 from torch import Tensor, nn
 
-from retrieval.rerankers.modules.pair import PairModule, Summaries
+from retrieval.rerankers.modules.pair import MeansModule, Summaries
 from retrieval.tokens.value import TokenSpec
 
 
-class ConcatMlp(PairModule):
+class ConcatMlp(MeansModule):
     """hidden: of both hidden layers."""
 
     def __init__(self, tokens: TokenSpec, dimension: int, hidden: int) -> None:

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from retrieval.rerankers.modules.pair import PairModule, Summaries
+from retrieval.rerankers.modules.pair import MeansModule, Summaries
 from retrieval.tokens.value import TokenSpec
 
 
-class Gating(PairModule):
+class Gating(MeansModule):
     """hidden: of each side and of the gate, which sees both sides and chooses between them number by number."""
 
     def __init__(self, tokens: TokenSpec, dimension: int, hidden: int) -> None:

@@ -56,6 +56,21 @@ class PairModule(nn.Module):
         return logits.reshape(n, m)
 
 
+class MeansModule(PairModule):
+    """One that looks at nothing but the joint vectors and the mean tokens, so that many pairs cost little."""
+
+    contrast_batch = 128
+
+    def all_pairs(self, texts: Sides, photos: Sides) -> Tensor:
+        """See `PairModule.all_pairs`: the mean token stands for all, before rows are repeated."""
+        return super().all_pairs(_as_mean(texts), _as_mean(photos))
+
+
+def _as_mean(side: Sides) -> Sides:
+    tokens, lengths, vectors = side
+    return mean_of_real(tokens, real_tokens(tokens, lengths))[:, None], lengths.clamp(max=1), vectors
+
+
 def real_tokens(tokens: Tensor, lengths: Tensor) -> Tensor:
     """tokens [n, length, width], lengths int64 [n] -> bool [n, length], true before each row's end."""
     return torch.arange(tokens.shape[1], device=tokens.device)[None] < lengths[:, None]

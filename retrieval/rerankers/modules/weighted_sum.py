@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from retrieval.rerankers.modules.pair import PairModule, mean_of_real, real_tokens, unit
+from retrieval.rerankers.modules.pair import MeansModule, mean_of_real, real_tokens, unit
 from retrieval.tokens.value import TokenSpec
 
 
-class WeightedSum(PairModule):
+class WeightedSum(MeansModule):
     """hidden: numbers in each of the four projections."""
 
     def __init__(self, tokens: TokenSpec, dimension: int, hidden: int) -> None:
