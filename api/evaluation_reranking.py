@@ -84,7 +84,7 @@ def notes(reranking: Reranking) -> list[str]:
         )
     lacking, texts = max(((one.without_tokens, one.texts) for one in reranking.directions.values()), default=(0, 0))
     if lacking:
-        said.append(f"{lacking:,} of {texts:,} texts have no tokens and are judged by their vectors alone")
+        said.append(f"{lacking:,} of {texts:,} texts have no tokens; as in a search they are not reranked")
     return said
 
 

@@ -67,6 +67,8 @@ def train(
         sys.exit(130)
     if unreadable := len(trained.gathered.unreadable):
         err.print(f"{unreadable:,} pictures could not be read and were left out")
+    if wordless := trained.spec.facts["texts_without_tokens"]:
+        err.print(f"{wordless:,} texts have no tokens, as in a language that {base} does not know, and taught nothing")
     if as_json:
         spec = trained.spec
         print_json({"out": str(folder), "weights": spec.weights, "margins": spec.margins, **spec.facts})
@@ -97,11 +99,13 @@ def _print_figures(trained: "TrainedReranker", base: str) -> None:
     best, ran = trained.fitted.epoch, len(trained.fitted.history)
     if trained.improved:
         line = f"Epoch {best} of {ran} had the best success@1 on validation after reranking, and is kept."
+        if not best:
+            line = f"No epoch of {ran} beat {base} alone on validation; only that hubs are set back helps."
         out.print(Text(line), soft_wrap=True)
         for direction, weight in weights.items():
             if not weight:
                 line = f"It did not help {direction.replace('_', ' ')}: its weight there is 0."
                 out.print(Text(line, style="bold"), soft_wrap=True)
     else:
-        line = f"Reranking did not help: no epoch of {ran} beat {base} alone on validation, so its weight is 0."
+        line = f"Reranking did not help: {base} alone is as good on validation, so its weight is 0."
         out.print(Text(line, style="bold"), soft_wrap=True)

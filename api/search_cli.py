@@ -38,7 +38,8 @@ class SearchCommand(TyperCommand):
         """Give each `--rerank` its number."""
         from retrieval.query.text_form import with_depth
 
-        valued = {name for one in self.params if not getattr(one, "is_flag", False) for name in one.opts}
+        options = (one for one in self.params if one.param_type_name == "option" and not getattr(one, "is_flag", False))
+        valued = {name for one in options for name in one.opts}
         return super().parse_args(ctx, with_depth(args, valued))
 
 

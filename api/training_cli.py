@@ -119,7 +119,7 @@ def reranker(
         int | None, typer.Option(min=0, max=8, help="Mirrored and cropped views of each picture; otherwise 0.")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(min=1e-8, max=1, help="The highest, after warming up; otherwise 0.0005.")
+        float | None, typer.Option(min=1e-8, max=1, help="Of the second, the highest; otherwise 0.0005.")
     ] = None,
     validation: Annotated[
         float | None,

@@ -1,6 +1,9 @@
 """Which kind of reranker is worth most on Flickr8k, all trained with the same settings on the starter's tokens.
 
-    python -m benchmarks.rerank_ablation --data DIR [--cache DIR] [--kinds maxsim …] [--epochs N] [--out FILE]
+But for one: a batch of the first phase is what a kind can judge all pairs of, `contrast_batch` in each line.
+
+    python -m benchmarks.rerank_ablation --data DIR [--cache DIR] [--kinds maxsim …] [--out FILE]
+        [--contrast-epochs N] [--epochs N]
 
 DIR holds `flickr8k/captions.jsonl`. Of its split `train`, the pictures that the starter's heads were trained on train
 and the others, `part_of("flickr8k", image, held_out=0, validation=0.1)`, choose; the split `val` is reported.
@@ -41,6 +44,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
+    parser.add_argument("--contrast-epochs", type=int, default=SETTINGS.contrast_epochs)
     parser.add_argument("--epochs", type=int, default=SETTINGS.epochs)
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -53,7 +57,7 @@ def main() -> None:
     reported = gather(read(captions, "val").pictures, towers, validation=1.0, cache=arguments.cache)
     held_out = RerankedValidation(validation_of(reported), towers, SETTINGS.depth, ALL)
     for kind in arguments.kinds:
-        settings = replace(SETTINGS, kind=kind, epochs=arguments.epochs)
+        settings = replace(SETTINGS, kind=kind, epochs=arguments.epochs, contrast_epochs=arguments.contrast_epochs)
         started = time.monotonic()
         found = train_reranker(data, encoder, settings, validation=VALIDATION, cache=arguments.cache, seen=seen)
         seconds = time.monotonic() - started
@@ -71,6 +75,8 @@ def main() -> None:
             "data": "flickr8k, val held out",
             "kind": kind,
             "depth": SETTINGS.depth,
+            "contrast_epochs": settings.contrast_epochs,
+            "contrast_batch": min(settings.contrast_batch, found.fitted.module.contrast_batch),
             "epochs": settings.epochs,
             "best_epoch": found.fitted.epoch,
             "parameters": found.spec.facts["parameters"],

@@ -20,8 +20,8 @@ class Hit:
     legs: for a hybrid search, by leg the item's rank and score there and what they added to the score.
     rules: what synonyms, boosts and pins did to it.
     first_rank: its rank before a reranker ordered the best anew; None for one that was not among those.
-    rerank_score: how well it fits by the reranker, higher is better, about 0 for "cannot say"; None for one that it did
-    not score, which kept its place.
+    rerank_score: how well it fits by the reranker, higher is better; to be compared within one query only. None for one
+    that it did not score, which kept its place.
     """
 
     rank: int

@@ -85,7 +85,7 @@ def test_every_figure_is_that_of_a_full_loop(weight: float) -> None:
 
 
 def test_a_ranking_re_ordered_to_any_depth_is_that_of_a_loop() -> None:
-    """With doubles among the documents and matches of few values, so that sums are often equal."""
+    """With doubles among the documents and matches of few values, so that sums are often equal; some have none."""
     rng = np.random.default_rng(0)
     names = tuple(map(str, range(40)))
     relevant = {name: {str(other): 1 for other in rng.choice(40, 5, replace=False)} for name in names}
@@ -93,13 +93,17 @@ def test_a_ranking_re_ordered_to_any_depth_is_that_of_a_loop() -> None:
     queries, documents = rng.integers(-1, 2, (2, 40, 3)).astype(np.float32)
     ranking = rank_exact(queries, documents, task, 30)
     matches = rng.integers(0, 3, (40, 30)).astype(np.float32)
+    matches[rng.random(matches.shape) < 0.2] = np.nan
     relevance = Relevance.of_task(task)
     for depth in (1, 5, 30, 100):
         second = reordered(ranking, matches, 0.5, depth, relevance)
         for query in range(40):
             before = ranking.top[query].tolist()
-            sums = {at: ranking.scores[query, at] + 0.5 * matches[query, at] for at in range(min(depth, 30))}
-            order = [before[at] for at in sorted(sums, key=lambda at: (-sums[at], at))] + before[len(sums) :]
+            scored = [at for at in range(min(depth, 30)) if not np.isnan(matches[query, at])]
+            sums = {at: ranking.scores[query, at] + 0.5 * matches[query, at] for at in scored}
+            order = list(before)
+            for place, at in zip(scored, sorted(scored, key=lambda at: (-sums[at], at)), strict=True):
+                order[place] = before[at]
             assert second.top[query].tolist() == order
             beyond = [rank for rank in ranking.ranks[query] if rank > 30]
             ranks = [rank for rank, at in enumerate(order, 1) if str(at) in relevant[str(query)]]
@@ -166,6 +170,19 @@ def test_texts_without_tokens_are_counted_and_equal_texts_share_theirs() -> None
     direction = found(replace(dataset, texts=texts, tasks=(task,))).directions["text_to_image"]
     assert (direction.without_tokens, direction.texts) == (1, 8)
     assert direction.depths[-1].figures["success@1"].n_queries == 8
+
+
+def test_a_text_without_tokens_keeps_its_place_as_in_a_search() -> None:
+    """All others get less than the 0 that a reranker gives it; it must not rise for that."""
+    dataset = halves_set(PAIRS[:6])
+    asked = dataset.tasks[1]
+    judged = {name: {"zh": 1} for name in asked.query_ids}
+    task = replace(asked, document_ids=(*asked.document_ids, "zh"), qrels=judged)
+    texts = (*dataset.texts, EvaluationText("zh", "红蓝"))
+    direction = found(replace(dataset, texts=texts, tasks=(task,)), weight=5, sense=-1).directions["image_to_text"]
+    for figures in (at.figures for at in direction.depths):
+        assert figures["ndcg@10"].first == figures["ndcg@10"].second < 1
+    assert direction.without_tokens == 1
 
 
 def test_pictures_that_were_trained_on_are_counted() -> None:

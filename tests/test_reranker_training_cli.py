@@ -1,15 +1,18 @@
 """`catalens train reranker` as people call it, with real files and an encoder whose right answers are knowable."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from api.reranker_training import _print_figures
 from retrieval.encoders.base import DualEncoder
 from retrieval.rerankers.registry import KINDS
 from tests.command_line import Run, runner
 from tests.fakes import ColourEncoder, PlaceEncoder
-from tests.test_train_reranker import places
+from tests.test_train_reranker import QUICK as SHORT
+from tests.test_train_reranker import places, trained
 
 QUICK = ("--epochs", "6", "--learning-rate", "0.001", "--batch", "8", "--validation", "0.3")
 
@@ -51,6 +54,17 @@ def test_that_it_did_not_help_is_said(run: Run) -> None:
     assert "did not help" in out
 
 
+def test_which_epoch_is_kept_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    found = trained(settings=replace(SHORT, contrast_epochs=5, passes=20))
+    assert found.fitted.epoch
+    _print_figures(found, "places")
+    assert f"Epoch {found.fitted.epoch} of 5 had the best success@1" in capsys.readouterr().out
+    _print_figures(replace(found, fitted=replace(found.fitted, epoch=0)), "places")
+    assert (
+        "No epoch of 5 beat places alone on validation; only that hubs are set back helps." in capsys.readouterr().out
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -83,6 +97,7 @@ def test_the_help_names_the_real_defaults_and_kinds(run: Run) -> None:
         "--contrast-epochs": SETTINGS.contrast_epochs,
         " --epochs": SETTINGS.epochs,
         "--batch": SETTINGS.batch,
+        "--views": SETTINGS.views,
         "--learning-rate": SETTINGS.learning_rate,
         "--validation": VALIDATION,
         "--depth": SETTINGS.depth,

@@ -37,7 +37,7 @@ from retrieval.stages.pages import page
 from retrieval.stages.reordering import is_certain, reordered, scale
 from retrieval.stages.reranking import Reranking
 from retrieval.stages.scope import Fields
-from retrieval.tokens.codec import pack
+from retrieval.tokens.codec import pack, rounded
 from retrieval.tokens.value import Tokens, TokenSpec
 from tests.command_line import Run, runner
 from tests.fakes import COLOURS, ColourEncoder
@@ -584,6 +584,34 @@ class Counting(HalvesEncoder):
         return super().encode_texts(texts)
 
 
+@pytest.mark.parametrize("query", [Query.of(QUERY, rerank=5), None])
+def test_a_querys_tokens_are_rounded_as_those_that_are_stored(shop: Path, query: Query | None) -> None:
+    class Looking(HalvesReranker):
+        given: tuple[Tokens, Tokens]
+
+        def match(self, texts: Tokens, photos: Tokens) -> FloatArray:
+            self.given = texts, photos
+            return super().match(texts, photos)
+
+    class Uneven(HalvesEncoder):
+        def encode_texts_with_tokens(self, texts: Any) -> Tokens:
+            made = super().encode_texts_with_tokens(texts)
+            return replace(made, tokens=made.tokens * np.float32(0.777))
+
+        def encode_images_with_tokens(self, pixels: Any) -> Tokens:
+            made = super().encode_images_with_tokens(pixels)
+            return replace(made, tokens=made.tokens * np.float32(0.777))
+
+    reranker = Looking(spec_of_halves())
+    query = query or Query((Part(image=halves("red", "green")),), by="text", rerank=5)
+    with Searcher.open(shop, Uneven()) as plain:
+        answer = Searcher(plain.collection, Uneven(), reranker).answer(query)
+    assert answer.reranked is not None
+    assert answer.reranked["scored"] == 5
+    for side in reranker.given:
+        np.testing.assert_array_equal(side.tokens, rounded(side).tokens)
+
+
 def test_a_query_is_encoded_once_for_both(shop: Path) -> None:
     encoder = Counting()
     with Searcher.open(shop, encoder) as plain:
@@ -708,6 +736,12 @@ class TestCommandLine:
         assert (answer["reranked"]["depth"], answer["reranked"]["scored"]) == (20, 20)
         assert len({hit["first_rank"] for hit in answer["hits"]}) == 10
         assert all(isinstance(hit["rerank_score"], float) for hit in answer["hits"])
+
+    def test_the_word_parts_is_no_option(self, run: Run, folder: Path) -> None:
+        code, out, err = run("search", "parts", "--rerank", "red", "--reranker", folder, "--runtime", "torch", "--json")
+        assert (code, err) == (0, "")
+        asked = json.loads(out)["query"]
+        assert (asked["parts"], asked["rerank"]) == ([{"words": "parts red"}], 20)
 
     def test_what_was_not_reranked_says_nothing_of_it(self, run: Run) -> None:
         answer = json.loads(run("search", QUERY, "--json")[1])

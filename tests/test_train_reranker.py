@@ -1,7 +1,7 @@
 """Training a reranker on photos that only their places tell apart."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -16,6 +16,8 @@ from retrieval.evaluation.trained_on import pictures_trained_on
 from retrieval.rerankers import load_reranker
 from retrieval.rerankers.folder import weights_of
 from retrieval.rerankers.registry import KINDS
+from retrieval.rerankers.torch_reranker import TorchReranker
+from retrieval.tokens.value import Tokens
 from retrieval.training.combine import Candidates, choose_margin, choose_weight, success
 from retrieval.training.data import Described, TrainingData
 from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, fit_reranker
@@ -132,6 +134,49 @@ def test_too_little_data_is_refused() -> None:
     data = TrainingData(places().pictures[:6])
     with pytest.raises(TrainingError, match="at least 8 are needed"):
         train_reranker(data, PlaceEncoder(), QUICK, validation=0.3)
+
+
+class OnlyEnglish(PlaceEncoder):
+    """No tokens for texts that begin with "zh"."""
+
+    def encode_texts_with_tokens(self, texts: Sequence[str]) -> Tokens:
+        made = super().encode_texts_with_tokens(texts)
+        known = np.array([not text.startswith("zh") for text in texts])
+        return Tokens(made.tokens * known[:, None, None], made.lengths * known, made.vectors)
+
+
+def bilingual(*languages: str) -> TrainingData:
+    made = []
+    for one in places().pictures:
+        texts = {"en": one.texts["caption"], "zh": tuple(f"zh {text}" for text in one.texts["caption"])}
+        made.append(replace(one, texts={language: texts[language] for language in languages}))
+    return TrainingData(tuple(made))
+
+
+def test_texts_without_tokens_neither_train_nor_are_reordered() -> None:
+    short = replace(QUICK, contrast_epochs=2, passes=5, epochs=1)
+    both = train_reranker(bilingual("en", "zh"), OnlyEnglish(), short, validation=0.3)
+    english = train_reranker(bilingual("en"), OnlyEnglish(), short, validation=0.3)
+    assert [one.loss for one in both.fitted.history] == [one.loss for one in english.fitted.history]
+    assert both.spec.facts["texts_without_tokens"] == 72
+    assert english.spec.facts["texts_without_tokens"] == 0
+    by_group = {one.group: pair for one, *pair in zip(both.judged.asked, both.before, both.after, strict=True)}
+    assert by_group["zh"][0] == by_group["zh"][1]
+    reranker = TorchReranker(both.fitted.module, both.spec, 4)
+    for one, matches in zip(both.judged.asked, both.judged.matches(reranker), strict=True):
+        assert np.isnan(matches).all() == (one.group == "zh")
+
+
+def test_only_texts_without_tokens_are_refused() -> None:
+    with pytest.raises(TrainingError, match="none of the texts has tokens") as raised:
+        train_reranker(bilingual("zh"), OnlyEnglish(), QUICK, validation=0.3)
+    assert "--language" in raised.value.hint
+
+
+def test_no_epoch_is_refused() -> None:
+    with pytest.raises(TrainingError, match="no epoch to train") as raised:
+        trained(settings=replace(QUICK, contrast_epochs=0, epochs=0))
+    assert "--epochs" in raised.value.hint
 
 
 def test_negatives_are_near_and_never_the_own_ones() -> None:

@@ -48,10 +48,13 @@ class Candidates:
         return Prepared(self._reranker, own, found) if self._of_texts else Prepared(self._reranker, found, own)
 
     def match(self, query: int, depth: int) -> FloatArray:
-        """float32 [depth]. Raises EvaluationError when the reranker fails or gives something else."""
-        name = self._reranker.spec.name
+        """float32 [depth], NaN where a side has no tokens, which a search leaves on its place.
+
+        Raises EvaluationError when the reranker fails or gives something else.
+        """
+        name, pairs = self._reranker.spec.name, self.prepared(query, depth)
         try:
-            found = np.asarray(self.prepared(query, depth)(), dtype=np.float32)
+            found = np.asarray(pairs(), dtype=np.float32)
         except Exception as error:
             lines = str(error).splitlines() or [type(error).__name__]
             raise EvaluationError(
@@ -63,7 +66,7 @@ class Candidates:
                 f"the reranker '{name}' gave matches of shape {found.shape}, or NaN, for {depth} pairs",
                 hint="its weights are broken; copy its folder again, or train it again",
             )
-        return found
+        return np.where((pairs.texts.lengths > 0) & (pairs.photos.lengths > 0), found, np.float32(np.nan))
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,17 @@ import numpy as np
 from retrieval.encoders.base import FloatArray
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.types import Ranking
+from retrieval.rerankers.order import order_of
 
 
 def reordered(ranking: Ranking, matches: FloatArray, weight: float, depth: int, relevance: Relevance) -> Ranking:
-    """Sort the first `depth` documents of each query by cosine + weight * match; those behind stay where they are.
+    """Order the first `depth` documents of each query as a search does; those behind stay where they are.
 
-    matches: float32 [queries, at least depth], what the reranker says of the documents in `ranking.top`. Equal sums
-    keep the order of the first stage. The scores of the result are still the cosines. A depth beyond the ranking is
-    the whole ranking.
+    matches: float32 [queries, at least depth], what the reranker says of the documents in `ranking.top`, see
+    `order_of`. The scores of the result are still the cosines. A depth beyond the ranking is the whole ranking.
     """
     depth = min(depth, ranking.top.shape[1])
-    order = np.argsort(-(ranking.scores[:, :depth] + weight * matches[:, :depth]), axis=1, kind="stable")
+    order = order_of(ranking.scores[:, :depth], matches[:, :depth], weight)
     top, scores = ranking.top.copy(), ranking.scores.copy()
     top[:, :depth] = np.take_along_axis(ranking.top[:, :depth], order, axis=1)
     scores[:, :depth] = np.take_along_axis(ranking.scores[:, :depth], order, axis=1)

@@ -34,7 +34,7 @@ class AtDepth:
 class RerankedDirection:
     """weight: what a match counts beside the cosine; with 0 nothing is matched and nothing changes.
 
-    without_tokens: texts of the task that have no tokens and are judged by their vectors alone, of `texts`.
+    without_tokens: texts of the task that have no tokens, of `texts`: they are not reordered, as in a search.
     """
 
     weight: float

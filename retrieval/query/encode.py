@@ -18,6 +18,7 @@ from retrieval.query.cache import QueryCache, Remembered
 from retrieval.query.composition import composed
 from retrieval.query.value import ImageQuery, Part, Query
 from retrieval.rules.ruleset import NO_RULES, RuleSet
+from retrieval.tokens.codec import rounded
 from retrieval.tokens.value import Tokens, TokenSpec
 
 TOKENS = 128  # queries whose tokens are remembered; at 40 tokens of 192 numbers each, 4 MB
@@ -40,17 +41,20 @@ class QueryEncoder:
         return self._encoder.token_spec if isinstance(self._encoder, TokenEncoder) else None
 
     def tokens(self, part: Part) -> Tokens:
-        """One row, of words as they stand or of a picture. Raises ValueError where there is no `token_spec`."""
+        """One row, of words as they stand or of a picture, rounded as those of photos and texts are stored.
+
+        So a reranker sees what it was trained and evaluated on. Raises ValueError where there is no `token_spec`.
+        """
         if part.words is not None:
             return self._text_tokens.of(part.words)
         if part.image is None:
             raise ValueError("only words and pictures have tokens")
         pixels = self._encoder.preprocess(_picture(part.image, self._encoder.image_size))
         with self._encoding_images:
-            return self._tokens_encoder().encode_images_with_tokens(pixels[None])
+            return rounded(self._tokens_encoder().encode_images_with_tokens(pixels[None]))
 
     def _tokens_of_words(self, words: str) -> Tokens:
-        return self._tokens_encoder().encode_texts_with_tokens([words])
+        return rounded(self._tokens_encoder().encode_texts_with_tokens([words]))
 
     def _tokens_encoder(self) -> TokenEncoder:
         if self.token_spec is None:

@@ -44,9 +44,11 @@ class Reranker(Protocol):
         ...
 
     def match(self, texts: Tokens, photos: Tokens) -> FloatArray:
-        """How well each text fits its photo, float32 [n], higher is better, about 0 for "cannot say".
+        """How well each text fits its photo, float32 [n], higher is better; numbers of different queries are of
+        different heights.
 
         Both have n rows, or one of them a single row that goes with all of the other's. n may be 0. A pair of which one
-        side has no tokens gets 0. What a pair gets does not hang on the pairs beside it.
+        side has no tokens gets 0, which says nothing beside the others: who orders leaves it out. What a pair gets does
+        not hang on the pairs beside it.
         """
         ...

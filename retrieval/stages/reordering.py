@@ -7,6 +7,7 @@ import numpy as np
 from retrieval.encoders.base import FloatArray
 from retrieval.query import Query
 from retrieval.rerankers.base import Direction
+from retrieval.rerankers.order import order_of
 from retrieval.stages.candidates import Candidates
 
 
@@ -36,14 +37,10 @@ def why_not(query: Query) -> str | None:
 def reordered(candidates: Candidates, matches: FloatArray, weight: float) -> tuple[Candidates, FloatArray]:
     """Those that were scored in their new order, on the places that they had; the others where they are.
 
-    matches: float32 [n], NaN for one that was not scored. weight: what a match adds to a score. Equal scores stay in
-    the order that they had. Second the matches in the new order.
+    matches, weight: see `order_of`. Second the matches in the new order.
     """
-    scored = np.flatnonzero(~np.isnan(matches))
-    scores = candidates.scores.copy()
-    scores[scored] += np.float32(weight) * matches[scored]
-    order = np.arange(len(candidates))
-    order[scored] = scored[np.argsort(-scores[scored], kind="stable")]
+    scores = np.where(np.isnan(matches), candidates.scores, candidates.scores + np.float32(weight) * matches)
+    order = order_of(candidates.scores, matches, weight)
     return replace(candidates, scores=scores).take(order), matches[order]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.encoders.base import FloatArray
+from retrieval.rerankers.order import order_of
 
 HUBS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
 """Of hubness beside the network's logit."""
@@ -18,7 +19,7 @@ BEYOND = 2.0  # standard deviations
 class Candidates:
     """What the first stage found for n queries, best first.
 
-    cosines float32 [n, depth], -inf where a query has fewer. right: bool [n, depth].
+    cosines float32 [n, depth]. right: bool [n, depth].
     """
 
     cosines: FloatArray
@@ -35,11 +36,11 @@ def succeeded(
 ) -> npt.NDArray[np.bool_]:
     """Whether each query has a right one among the first k by cosine + weight * match: bool [n].
 
-    matches: float32 [n, depth]. margin: queries whose first cosine is at least so far above the second's stay as they
-    are.
+    matches: float32 [n, depth], see `order_of`. margin: queries whose first cosine is further above the second's stay
+    as they are.
     """
-    scores = found.cosines + weight * np.where(sure(found) >= margin, 0.0, 1.0)[:, None] * matches
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    asked = np.where((sure(found) > margin)[:, None], np.float32(np.nan), matches)
+    order = order_of(found.cosines, asked, weight)[:, :k]
     return np.asarray(np.take_along_axis(found.right, order, axis=1).any(axis=1))
 
 
@@ -47,8 +48,7 @@ def sure(found: Candidates) -> npt.NDArray[np.float64]:
     """How far each query's first cosine is above its second's: float64 [n]; infinite where there is no second."""
     if found.cosines.shape[1] < 2:
         return np.full(len(found.cosines), np.inf)
-    second = found.cosines[:, 1].astype(np.float64)
-    return np.where(np.isfinite(second), found.cosines[:, 0] - second, np.inf)
+    return found.cosines[:, 0].astype(np.float64) - found.cosines[:, 1]
 
 
 def choose_weight(found: Sequence[Candidates], matches: Sequence[FloatArray]) -> float:
@@ -79,4 +79,4 @@ def choose_margin(found: Sequence[Candidates], matches: Sequence[FloatArray], we
     for margin in np.quantile(gaps, np.arange(1, 10) / 10) if len(gaps) else ():
         if np.mean([success(*one, weight, margin=float(margin)) for one in pairs]) >= whole:
             return float(margin)
-    return float(np.nextafter(gaps.max(), np.inf)) if len(gaps) else 0.0
+    return float(gaps.max()) if len(gaps) else 0.0

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from retrieval.errors import TrainingError
 from retrieval.rerankers.modules.pair import PairModule
 from retrieval.training.averaged import Averaged
 from retrieval.training.contrast import contrast_loss, draw_batches, seen
@@ -85,9 +86,10 @@ def fit_reranker(
     """Train the module in place with AdamW, the rate of each phase warmed up and falling by a cosine.
 
     judge: gives the figure to maximise. before: the figure of the first stage alone. The second phase goes on from the
-    best epoch of the first.
+    best epoch of the first, or from its last where none beat the first stage: it may yet.
 
-    The same seed, thread count and library versions give the same weights, bit for bit.
+    The same seed, thread count and library versions give the same weights, bit for bit. Raises TrainingError for a loss
+    that is not finite.
     """
     torch.manual_seed(settings.seed)
     for part in module.modules():
@@ -97,7 +99,9 @@ def fit_reranker(
     best = {name: one.clone() for name, one in module.state_dict().items()}
     fitted, history = FittedReranker(module, 0, before, ()), list[Epoch]()
     for phase in (_contrasting(module, pairs, settings, rng), _confused(module, pairs, settings, rng)):
-        if history:
+        if not phase.steps:
+            continue  # a photo a data set: nothing to contrast
+        if fitted.epoch:
             module.load_state_dict(best)
         began = len(history)
         optimizer = torch.optim.AdamW(module.parameters(), lr=phase.rate, weight_decay=settings.weight_decay)
@@ -115,6 +119,11 @@ def fit_reranker(
                 schedule.step()
                 averaged.update()
                 losses.append(loss.item())
+                if not math.isfinite(losses[-1]):
+                    raise TrainingError(
+                        f"the loss of epoch {number} is {losses[-1]}",
+                        hint="lower --learning-rate, or train less with --contrast-epochs and --epochs",
+                    )
             module.eval()
             with averaged.applied():
                 history.append(Epoch(number, float(np.mean(losses)), judge(module)))
@@ -142,7 +151,8 @@ def _contrasting(
         for _ in range(settings.passes):
             for photos in draw_batches(sources, batch, rng):
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bfloat16):
-                    yield contrast_loss(module, pairs, photos, rng)
+                    loss = contrast_loss(module, pairs, photos, rng)
+                yield loss
 
     return _Phase(settings.contrast_epochs, steps, settings.contrast_rate, losses)
 
@@ -157,7 +167,8 @@ def _confused(module: PairModule, pairs: TrainingPairs, settings: RerankerSettin
             mined.append(mine(pairs.photos.vectors, pairs.texts.vectors, pairs.texts_of, MINED))
         for chosen in np.array_split(rng.permutation(len(pairs.texts)), steps):
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.bfloat16):
-                yield _confused_loss(module, pairs, chosen, mined[0], mined[1], settings.negatives, rng)
+                loss = _confused_loss(module, pairs, chosen, mined[0], mined[1], settings.negatives, rng)
+            yield loss
 
     return _Phase(settings.epochs, steps, settings.learning_rate, losses)
 

@@ -22,7 +22,7 @@ MOST = 500
 
 @dataclass(frozen=True)
 class Asked:
-    """The queries of one check and direction. queries, documents: rows of the tokens; documents has -1 for none."""
+    """The queries of one check and direction. queries [n], documents [n, depth]: rows of the tokens."""
 
     direction: Direction
     source: str
@@ -30,6 +30,11 @@ class Asked:
     queries: IntArray
     documents: IntArray
     candidates: Candidates
+
+    def pairs(self) -> tuple[IntArray, IntArray]:
+        """Rows of the texts and of the photos, [n, depth] each."""
+        queries, documents = np.broadcast_arrays(self.queries[:, None], self.documents)
+        return (queries, documents) if self.direction == "text_to_image" else (documents, queries)
 
 
 class RerankedValidation:
@@ -45,15 +50,13 @@ class RerankedValidation:
             self.asked.append(_asked("image_to_text", names, *sides[::-1], check.texts_of, depth, most))
 
     def matches(self, reranker: Reranker) -> list[FloatArray]:
-        """For each of `asked` float32 [n, depth]; 0 where there is no candidate."""
+        """For each of `asked` float32 [n, depth]; NaN where a side has no tokens, which a search does not reorder."""
         found = []
         for one in self.asked:
-            there = one.documents >= 0
-            queries, documents = np.repeat(one.queries, there.sum(axis=1)), one.documents[there]
-            said, shown = (queries, documents) if one.direction == "text_to_image" else (documents, queries)
-            scores = np.zeros(there.shape, dtype=np.float32)
-            scores[there] = _matched(reranker, self.texts, said, self.photos, shown)
-            found.append(scores)
+            said, shown = one.pairs()
+            scores = _matched(reranker, self.texts, said.ravel(), self.photos, shown.ravel()).reshape(said.shape)
+            both = (self.texts.lengths[said] > 0) & (self.photos.lengths[shown] > 0)
+            found.append(np.where(both, scores, np.float32(np.nan)))
         return found
 
     def hubness(self, module: PairModule) -> list[FloatArray]:
@@ -62,8 +65,7 @@ class RerankedValidation:
 
         found = []
         for one in self.asked:
-            queries, documents = np.broadcast_arrays(one.queries[:, None], one.documents)
-            said, shown = (queries, documents) if one.direction == "text_to_image" else (documents, queries)
+            said, shown = one.pairs()
             with torch.inference_mode():
                 rows = [
                     module.hubness(torch.from_numpy(self.texts.vectors[t]), torch.from_numpy(self.photos.vectors[p]))

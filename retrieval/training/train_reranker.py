@@ -2,7 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,9 @@ from retrieval.training.data import TrainingData
 from retrieval.training.fit import Epoch
 from retrieval.training.fit_reranker import FittedReranker, RerankerSettings, fit_reranker
 from retrieval.training.gather import Gathered, OnProgress, gather
-from retrieval.training.pairs import IntArray
 from retrieval.training.reranked_validation import DIRECTIONS, RerankedValidation
 from retrieval.training.reranker_data import TokenTowers
+from retrieval.training.reranker_gathered import pairs_of, texts_with_tokens, views_of
 from retrieval.training.reranker_pairs import TrainingPairs
 from retrieval.training.train_heads import require_enough
 from retrieval.training.validation import validation_of
@@ -78,14 +78,18 @@ def train_reranker(
     out: where the result will be written, checked before the work begins. seen: further pictures that the base was
     trained on, as `read_seen` gives them.
 
-    Raises TrainingError for an encoder without tokens or data that teach nothing, and as `gather` does.
+    Raises TrainingError for an encoder without tokens, settings without an epoch or data that teach nothing, and as
+    `gather` does.
     """
+    if not settings.contrast_epochs + settings.epochs:
+        raise TrainingError("there is no epoch to train", hint="raise --contrast-epochs or --epochs")
     if out is not None:
         require_writable(out)
     towers = TokenTowers(base)
     seen |= read_seen(base.seen) if isinstance(base, ProjectedEncoder) else frozenset()
     found = gather(data.pictures, towers, validation=validation, cache=cache, seen=seen, on_progress=on_progress)
-    rows = [row for row, part in enumerate(found.parts) if part == "train" and found.groups[row]]
+    own = texts_with_tokens(found, towers)
+    rows = [row for row, part in enumerate(found.parts) if part == "train" and own[row]]
     checks = validation_of(found)
     require_enough(found, rows, checks, validation)
     judged = RerankedValidation(checks, towers, settings.depth)
@@ -101,7 +105,7 @@ def train_reranker(
 
     none = [np.zeros_like(one.candidates.cosines) for one in judged.asked]
     before = judged.success(none, nothing)
-    pairs = _pairs(found, rows, towers, _views(base, found, rows, settings.views, cache, on_progress))
+    pairs = pairs_of(found, rows, own, towers, views_of(base, found, rows, settings.views, cache, on_progress))
     fitted = fit_reranker(
         KINDS[settings.kind](towers.spec, towers.dimension, settings.seed),
         pairs,
@@ -112,7 +116,7 @@ def train_reranker(
     )
     judged = RerankedValidation(checks, towers, settings.depth, FINALLY)
     before = judged.success([np.zeros_like(one.candidates.cosines) for one in judged.asked], nothing)
-    final = _without_hubs(fitted.module, pairs, judged, matches(fitted.module), settings.seed)
+    final = without_hubs(fitted.module, pairs, judged, matches(fitted.module), settings.seed)
     weights, margins = judged.combined(final)
     after = judged.success(final, weights)
     facts = {
@@ -127,6 +131,7 @@ def train_reranker(
             "seen_by_base": found.seen,
         },
         "texts": len(found.texts),
+        "texts_without_tokens": int((towers.texts(found.text_features).lengths == 0).sum()),
         "validation_share": validation,
         "settings": asdict(settings),
         "seen": SEEN,
@@ -142,7 +147,7 @@ def train_reranker(
     return TrainedReranker(fitted, told, found, judged, before, after)
 
 
-def _without_hubs(
+def without_hubs(
     module: PairModule, pairs: TrainingPairs, judged: RerankedValidation, matches: Sequence[FloatArray], seed: int
 ) -> list[FloatArray]:
     """Give the module a bank of training texts and photos and the weight of hubness that is best; the matches then."""
@@ -155,47 +160,6 @@ def _without_hubs(
     best = int(np.argmax([judged.figure(each) for each in tried]))
     module.hub_weight.fill_(HUBS[best])
     return tried[best]
-
-
-def _views(
-    base: DualEncoder,
-    found: Gathered,
-    rows: Sequence[int],
-    views: int,
-    cache: Path | None,
-    on_progress: OnProgress | None,
-) -> tuple[FloatArray, ...]:
-    """Tokens of the pictures in further views, float32 [len(rows), places, width] each."""
-    shown = [replace(found.pictures[row], texts={}) for row in rows]
-    made = []
-    for number in range(1, views + 1):
-        towers = TokenTowers(base, view=number)
-        seen = gather(shown, towers, validation=0.0, cache=cache, on_progress=on_progress)
-        if seen.digests != tuple(found.digests[row] for row in rows):
-            raise TrainingError("pictures changed while they were read", hint="run the same command again")
-        made.append(towers.photos(seen.images).tokens)
-    return tuple(made)
-
-
-def _pairs(found: Gathered, rows: Sequence[int], towers: TokenTowers, views: tuple[FloatArray, ...]) -> TrainingPairs:
-    own = [list(dict.fromkeys(text for texts in found.groups[row].values() for text in texts)) for row in rows]
-    numbers = {text: at for at, text in enumerate(dict.fromkeys(text for texts in own for text in texts))}
-    photos_of: list[list[int]] = [[] for _ in numbers]
-    for at, texts in enumerate(own):
-        for text in texts:
-            photos_of[numbers[text]].append(at)
-    return TrainingPairs(
-        photos=towers.photos(found.images[rows]),
-        texts=towers.texts(found.text_features[[found.texts[text] for text in numbers]]),
-        photos_of=_arrays(photos_of),
-        texts_of=_arrays([[numbers[text] for text in texts] for texts in own]),
-        sources=np.unique([found.pictures[row].source for row in rows], return_inverse=True)[1].astype(np.int64),
-        views=views,
-    )
-
-
-def _arrays(rows: Sequence[Sequence[int]]) -> tuple[IntArray, ...]:
-    return tuple(np.array(row, dtype=np.int64) for row in rows)
 
 
 def _checks(judged: RerankedValidation, before: Sequence[float], after: Sequence[float]) -> list[Mapping[str, Any]]:

@@ -3,8 +3,8 @@
 Two opinions are added. Summaries: each side's tokens, weighed by what they are, become one unit vector, and their
 scaled cosine says how well all of the text fits all of the photo; as with an encoder of its own, they learn from all
 pairs of a batch at once. Attention: each piece looks at the places that matter to it, and what it found decides.
-The joint vectors are not looked at. They speak in the first stage's cosine already, and on pictures that the encoder
-was trained on they say more than they will later.
+The joint vectors are not looked at, but to set hubs back (`PairModule.hubness`): they speak in the first stage's cosine
+already, and on pictures that the encoder was trained on they say more than they will later.
 
 The photo's states do not change from layer to layer, so their keys and values are computed once for any number of
 texts. Pre-norm layers as in Xiong et al. 2020, arXiv:2002.04745.
