@@ -1,0 +1,1 @@
+"""The HTTP API: what `catalens serve` runs."""
