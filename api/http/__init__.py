@@ -1,1 +1,1 @@
-"""The HTTP API: what `catalens serve` runs."""
+"""The HTTP server: `create_app` in `app.py` makes it, `catalens serve` runs it."""
