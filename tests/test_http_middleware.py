@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.http.metrics import Metrics
+from api.http.metrics import CollectionState, Metrics
 from api.http.middleware.access_log import AccessLog
 from api.http.middleware.body_limit import BodyLimit
 from api.http.middleware.cross_site import CrossSiteCheck
@@ -336,18 +336,21 @@ def test_metrics_tell_of_stages_cache_batches_work_and_indexes() -> None:
     metrics.stage("search", 0.02)
     with metrics.timed("encode"):
         pass
-    metrics.cache(hit=True)
-    metrics.cache(hit=False)
-    metrics.batch(7)
+    metrics.encoded(7, 0.01)
+    metrics.ran(0.3, 0.1, failed=False)
+    metrics.refused()
     metrics.watch_work(lambda: 3, lambda: 2)
     revision = iter((4, 5))
-    metrics.watch_indexes(lambda: {"shop": (54, next(revision))})
+    metrics.watch_collections(lambda: {"shop": CollectionState(54, next(revision), hits=8, misses=9)})
     shown = metrics.exposition().decode()
     for line in (
         'catalens_stage_seconds_sum{stage="search"} 0.02',
-        'catalens_stage_seconds_count{stage="encode"} 1.0',
-        'catalens_query_cache_total{outcome="hit"} 1.0',
-        'catalens_query_cache_total{outcome="miss"} 1.0',
+        'catalens_stage_seconds_count{stage="encode"} 2.0',
+        'catalens_query_cache_total{collection="shop",outcome="hit"} 8.0',
+        'catalens_query_cache_total{collection="shop",outcome="miss"} 9.0',
+        'catalens_queue_seconds_bucket{le="0.25"} 0.0',
+        'catalens_queue_seconds_bucket{le="0.5"} 1.0',
+        "catalens_queue_refusals_total 1.0",
         'catalens_encode_batch_texts_bucket{le="4.0"} 0.0',
         'catalens_encode_batch_texts_bucket{le="8.0"} 1.0',
         "catalens_queue_length 3.0",

@@ -5,6 +5,7 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.errors import Forbidden, Unauthorized
 from api.http.keys import ApiKeys
 from api.http.keys import Scope as KeyScope
 from api.http.middleware.refusal import refuse, state_of
@@ -57,13 +58,13 @@ class ApiKeyCheck:
         if key is None:
             message = "this API key is not known" if shown else "this server asks for an API key"
             headers = {"WWW-Authenticate": 'Bearer realm="catalens"' + (', error="invalid_token"' if shown else "")}
-            await refuse(scope, send, 401, "unauthorized", message, hint=_HINT, headers=headers)
+            await refuse(scope, send, Unauthorized(message, hint=_HINT, headers=headers))
             return
         if needed == "write" and key.scope != "write":
             message = "this API key may read, and not write"
             hint = "use one of scope write; who runs the server makes one: catalens api-key --scope write"
             headers = {"WWW-Authenticate": 'Bearer realm="catalens", error="insufficient_scope", scope="write"'}
-            await refuse(scope, send, 403, "forbidden", message, hint=hint, headers=headers)
+            await refuse(scope, send, Forbidden(message, hint=hint, headers=headers))
             return
         state_of(scope)["api_key"] = key
         await self.app(scope, receive, send)

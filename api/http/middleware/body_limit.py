@@ -6,13 +6,14 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.http.errors import TooLarge
 from api.http.middleware.refusal import refuse
 
 DRAIN_BYTES = 64 * 2**20
 DRAIN_SECONDS = 10.0
 
 
-class _TooLarge(HTTPException):
+class _BrokenOff(HTTPException):
     """Ends the reading of a body. An HTTPException, since FastAPI answers 400 for any other at that place."""
 
     def __init__(self) -> None:
@@ -44,13 +45,13 @@ class BodyLimit:
         async def counted() -> Message:
             nonlocal received, more
             if received > self.limit:
-                raise _TooLarge
+                raise _BrokenOff
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
                 more = message.get("more_body", False)
                 if received > self.limit:
-                    raise _TooLarge
+                    raise _BrokenOff
             return message
 
         async def unless_too_large(message: Message) -> None:
@@ -70,8 +71,7 @@ class BodyLimit:
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, *, drain: bool) -> None:
         message = f"the request is larger than the {_size(self.limit)} that this server takes"
         hint = "send a smaller picture or fewer items at a time; the server's --upload-limit sets how much it takes"
-        headers = {"connection": "close"}
-        await refuse(scope, send, 413, "too_large", message, hint=hint, headers=headers, finish=False)
+        await refuse(scope, send, TooLarge(message, hint=hint, headers={"Connection": "close"}), finish=False)
         if drain:
             await _drain(receive)
         await send({"type": "http.response.body", "body": b""})

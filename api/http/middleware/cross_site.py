@@ -5,6 +5,7 @@ from collections.abc import Collection
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.errors import Forbidden
 from api.http.middleware.refusal import refuse
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -24,7 +25,7 @@ class CrossSiteCheck:
         if scope["type"] == "http" and scope["method"] not in SAFE and not self._may(Headers(scope=scope)):
             message = "this came from a page of another site"
             hint = "name its origin with --cors where the server is started"
-            await refuse(scope, send, 403, "forbidden", message, hint=hint)
+            await refuse(scope, send, Forbidden(message, hint=hint))
             return
         await self.app(scope, receive, send)
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.errors import Misdirected
 from api.http.middleware.refusal import refuse
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -29,7 +30,7 @@ class HostCheck:
             return
         message = "this server does not go by the name in the Host header"
         hint = "call it by its address, such as http://127.0.0.1, or name it with --allow-host where it is started"
-        await refuse(scope, send, 421, "misdirected", message, hint=hint)
+        await refuse(scope, send, Misdirected(message, hint=hint))
 
     def _is_ours(self, stated: list[str]) -> bool:
         if len(stated) != 1 or not (named := _HOST.fullmatch(stated[0].strip())):

@@ -8,6 +8,7 @@ from time import monotonic
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.errors import RateLimited
 from api.http.keys import ApiKey
 from api.http.middleware.refusal import refuse, state_of
 
@@ -38,7 +39,7 @@ class RateLimit:
         if wait:
             message = f"this client asks for more than {self.rate * 60:g} requests a minute"
             hint = f"ask again in {wait} s; Retry-After says so too"
-            await refuse(scope, send, 429, "rate_limited", message, hint=hint, headers={"Retry-After": str(wait)})
+            await refuse(scope, send, RateLimited(message, hint=hint, retry_after=wait))
             return
         await self.app(scope, receive, send)
 

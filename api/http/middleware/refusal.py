@@ -1,9 +1,10 @@
 """The answer of a middleware that lets a request through no further, in the one shape that errors have."""
 
 import json
-from collections.abc import Mapping
 
 from starlette.types import Scope, Send
+
+from api.http.errors import HttpError, error_json
 
 State = dict[str, object]
 
@@ -14,25 +15,15 @@ def state_of(scope: Scope) -> State:
     return state
 
 
-async def refuse(
-    scope: Scope,
-    send: Send,
-    status: int,
-    kind: str,
-    message: str,
-    *,
-    hint: str | None = None,
-    headers: Mapping[str, str] | None = None,
-    finish: bool = True,
-) -> None:
-    """Answer `{"error": {"type", "message", "hint", "field"}}`.
+async def refuse(scope: Scope, send: Send, error: HttpError, *, finish: bool = True) -> None:
+    """Answer with an error.
 
     finish: False leaves the answer open, though all of it is sent; a last empty body must follow.
     """
-    state_of(scope)["error"] = kind
-    error = {"type": kind, "message": message, "hint": hint, "field": None}
-    body = json.dumps({"error": error}, separators=(",", ":")).encode()
-    named = {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})}
-    start = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in named.items()]
-    await send({"type": "http.response.start", "status": status, "headers": start})
+    shaped = error_json(error)
+    state_of(scope)["error"] = shaped["error"]["type"]
+    body = json.dumps(shaped, separators=(",", ":")).encode()
+    headers = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
+    start = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": error.status, "headers": start})
     await send({"type": "http.response.body", "body": body, "more_body": not finish})
