@@ -121,6 +121,11 @@ class Collection(Revisions):
         with self._reading() as connection:
             return photo_queries.photos_of_item(connection, item_key)
 
+    def owners(self, modality: Modality, item_key: int) -> list[int]:
+        """Ids of an item's photos or texts, ascending."""
+        with self._reading() as connection:
+            return queries.owners_of_item(connection, modality, item_key)
+
     def item_vectors(self, item_key: int, modality: Modality) -> npt.NDArray[np.float16]:
         """Stored unit vectors of an item's photos or texts, float16 [n, dimension]; n may be 0."""
         with self._reading() as connection:

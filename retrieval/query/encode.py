@@ -1,11 +1,13 @@
 """The query's parts as one unit vector, and as tokens where a reranker reads them."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from retrieval.catalogue.queries import Modality
@@ -60,6 +62,20 @@ class QueryEncoder:
         if self.token_spec is None:
             raise ValueError("the encoder gives no tokens")
         return cast(TokenEncoder, self._encoder)
+
+    def texts(self, texts: Sequence[str]) -> FloatArray:
+        """float32 [n, dimension]: of texts that are no queries. They come once, so they are not remembered."""
+        with self._texts.encoding:
+            return self._encoder.encode_texts(texts)
+
+    def pictures(self, pixels: npt.NDArray[Any], *, with_tokens: bool = False) -> Tokens:
+        """Of stacked `preprocess` results [n, …], with tokens rounded as stored ones are; without, lengths are 0."""
+        with self._encoding_images:
+            if with_tokens:
+                return rounded(self._tokens_encoder().encode_images_with_tokens(pixels))
+            vectors = self._encoder.encode_images(pixels)
+        n = len(vectors)
+        return Tokens(np.zeros((n, 0, 1), np.float32), np.zeros(n, np.int64), vectors)
 
     def words(self, words: str, rules: RuleSet) -> FloatArray:
         """float32 [1, dimension]: of words, and with synonyms the direction of all ways to say them."""
