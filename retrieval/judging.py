@@ -139,7 +139,7 @@ def _seen(searcher: Searcher, documents: Sequence[Document], *, with_tokens: boo
         if isinstance(each, StoredItem)
     }
     if texts:
-        vectors = searcher.encoding.texts(list(texts.values()))
+        vectors = searcher.encoding.text_vectors(list(texts.values()))
         seen |= {place: _Seen("text", _bare(vectors[[row]])) for row, place in enumerate(texts)}
     if files:
         made = encoded_pictures(searcher, list(files.values()), with_tokens=with_tokens)

@@ -1,17 +1,14 @@
 """Photos as small pictures of our own making: never a file's own bytes, and nothing of its notes."""
 
-import hashlib
 import io
 from collections import OrderedDict
-from pathlib import Path
 from threading import Lock
 from typing import Literal
 
 from PIL import Image
 
+from api.http.photos import picture_of
 from retrieval.catalogue.photo_queries import PhotoRow
-from retrieval.errors import ImageError
-from retrieval.images import MAX_PIXELS, decode, read_file
 
 SIZES = (160, 320, 640, 1280)
 """Longest sides in pixels that are made. A few steps, so that what one visitor asked for serves the next."""
@@ -69,8 +66,7 @@ class Thumbnails:
     def of(self, photo: PhotoRow, size: int, kind: Kind) -> bytes:
         """The bytes of a picture whose longest side is `size` pixels, one of `SIZES`, or the photo's own if smaller.
 
-        Raises ImageError for a file that is gone, cannot be read, or is not the one that was indexed: what is shown is
-        what was searched, even if somebody laid another file in its place.
+        Raises ImageError as `picture_of` does.
         """
         key = (photo.content_hash, size, kind)
         with self._changing:
@@ -88,11 +84,7 @@ class Thumbnails:
 
 
 def _thumbnail(photo: PhotoRow, size: int, kind: Kind) -> bytes:
-    data = read_file(Path(photo.path))
-    if hashlib.sha256(data).hexdigest() != photo.content_hash:
-        raise ImageError("was changed since it was indexed")
-    # These very bytes were decoded before, so whoever indexed them has allowed their size.
-    image = decode(data, target=size, max_pixels=max(MAX_PIXELS, photo.width * photo.height)).image
+    image = picture_of(photo, size).image
     image.thumbnail((size, size), Image.Resampling.LANCZOS)  # never enlarges
     return encoded(image, kind)
 

@@ -24,6 +24,7 @@ from retrieval.tokens.codec import rounded
 from retrieval.tokens.value import Tokens, TokenSpec
 
 TOKENS = 128  # queries whose tokens are remembered; at 40 tokens of 192 numbers each, 4 MB
+TEXTS_AT_ONCE = 32
 
 
 class QueryEncoder:
@@ -63,10 +64,17 @@ class QueryEncoder:
             raise ValueError("the encoder gives no tokens")
         return cast(TokenEncoder, self._encoder)
 
-    def texts(self, texts: Sequence[str]) -> FloatArray:
-        """float32 [n, dimension]: of texts that are no queries. They come once, so they are not remembered."""
-        with self._texts.encoding:
-            return self._encoder.encode_texts(texts)
+    def text_vectors(self, texts: Sequence[str]) -> FloatArray:
+        """float32 [n, dimension]: of texts that are no queries; they come once, so they are not remembered.
+
+        A few at a time, so that a query that comes meanwhile does not wait for all of them.
+        """
+        vectors = np.zeros((len(texts), self._encoder.spec.dimension), np.float32)
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            some = slice(start, start + TEXTS_AT_ONCE)
+            with self._texts.encoding:
+                vectors[some] = self._encoder.encode_texts(texts[some])
+        return vectors
 
     def pictures(self, pixels: npt.NDArray[Any], *, with_tokens: bool = False) -> Tokens:
         """Of stacked `preprocess` results [n, …], with tokens rounded as stored ones are; without, lengths are 0."""
