@@ -125,7 +125,8 @@ class TestCaching:
 
 class TestMissing:
     @pytest.mark.parametrize(
-        ("item", "said"), [("nothing", "no item"), ("bare", "no photo"), ("gone", "no such file"), ("changed", "changed")]
+        ("item", "said"),
+        [("nothing", "no item"), ("bare", "no photo"), ("gone", "no such file"), ("changed", "changed")],
     )
     def test_what_is_not_there(self, client: TestClient, folder: Path, item: str, said: str) -> None:
         answer = client.get(f"/v1/collections/shop/items/{item}/photo")

@@ -31,7 +31,7 @@ class Server:
     def __init__(self, settings: ServerSettings, load: Load | None = None) -> None:
         """load: makes an encoder of a model's name; None for `load_encoder` on the settings' runtime."""
         self.settings = settings
-        self.encoders = Encoders(load or (lambda name: load_encoder(name, runtime=settings.runtime)))
+        self.encoders = Encoders(load or (lambda name: load_encoder(name, runtime=settings.runtime)), settings.batch_ms)
         self.threads = Threads(settings.workers, settings.queue)
         self.thumbnails = Thumbnails()
         self._served: dict[str, Served] = {}
@@ -63,6 +63,7 @@ class Server:
         for served in self._served.values():
             served.searcher.collection.close()
         self._served.clear()
+        self.encoders.close()
 
     @property
     def is_open(self) -> bool:

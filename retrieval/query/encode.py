@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +15,7 @@ from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder, unit_
 from retrieval.errors import ImageError, QueryError
 from retrieval.images import decode, decode_file, upright
 from retrieval.index.base import IdArray
-from retrieval.query.cache import QueryCache, Remembered
+from retrieval.query.cache import QueryCache, Remembered, guard_of
 from retrieval.query.composition import composed
 from retrieval.query.value import ImageQuery, Part, Query
 from retrieval.rules.ruleset import NO_RULES, RuleSet
@@ -28,14 +27,17 @@ TEXTS_AT_ONCE = 32
 
 
 class QueryEncoder:
-    """Makes vectors of the parts of queries on one collection. Thread-safe: one picture and one text at a time."""
+    """Makes vectors of the parts of queries on one collection. Thread-safe.
+
+    One picture and one text at a time, but where the encoder takes many threads. texts: the last ones that were asked.
+    """
 
     def __init__(self, collection: Collection, encoder: DualEncoder) -> None:
         self._collection = collection
         self._encoder = encoder
-        self._texts = QueryCache(encoder)
-        self._text_tokens = Remembered(self._tokens_of_words, TOKENS, self._texts.encoding)
-        self._encoding_images = Lock()
+        self.texts = QueryCache(encoder)
+        self._text_tokens = Remembered(self._tokens_of_words, TOKENS, self.texts.encoding)
+        self._encoding_images = guard_of(encoder)
 
     @cached_property
     def token_spec(self) -> TokenSpec | None:
@@ -72,7 +74,7 @@ class QueryEncoder:
         vectors = np.zeros((len(texts), self._encoder.spec.dimension), np.float32)
         for start in range(0, len(texts), TEXTS_AT_ONCE):
             some = slice(start, start + TEXTS_AT_ONCE)
-            with self._texts.encoding:
+            with self.texts.encoding:
                 vectors[some] = self._encoder.encode_texts(texts[some])
         return vectors
 
@@ -89,8 +91,8 @@ class QueryEncoder:
         """float32 [1, dimension]: of words, and with synonyms the direction of all ways to say them."""
         rewrites = rules.for_query(words).rewrites if rules else ()
         if len(rewrites) < 2:
-            return self._texts.vector(words)
-        vectors = np.concatenate([self._texts.vector(one.words) for one in rewrites])
+            return self.texts.vector(words)
+        vectors = np.concatenate([self.texts.vector(one.words) for one in rewrites])
         return composed(vectors, [one.weight for one in rewrites])[None]
 
     def fixed(self, part: Part) -> FloatArray:
