@@ -8,6 +8,7 @@ from api.http.encoders import Encoders, Load
 from api.http.errors import NotFound, NotReady
 from api.http.settings import ServerSettings
 from api.http.threads import Threads
+from api.http.thumbnails import Thumbnails
 from retrieval.collection import Collection
 from retrieval.encoders import load_encoder
 from retrieval.rerankers import load_reranker
@@ -32,6 +33,7 @@ class Server:
         self.settings = settings
         self.encoders = Encoders(load or (lambda name: load_encoder(name, runtime=settings.runtime)), settings.batch_ms)
         self.threads = Threads(settings.workers, settings.queue)
+        self.thumbnails = Thumbnails()
         self._served: dict[str, Served] = {}
         self._is_open = False
 

@@ -2,6 +2,12 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, health
+from api.http.routes import collections, explanations, facets, health, photos
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, collections.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    collections.router,
+    photos.router,
+    explanations.router,
+    facets.router,
+)
