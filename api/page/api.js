@@ -34,7 +34,9 @@ export const search = (name, query, signal) => json(`${base(name)}/search`, { bo
 export const item = (name, id, signal) => json(itemPath(name, id), { signal });
 export const similar = (name, id, k, signal) => json(`${itemPath(name, id)}/similar?k=${k}`, { signal });
 export const explain = (name, query, id, signal) => json(`${base(name)}/explain`, { body: { query, item_id: id }, signal });
-export const heatMap = (name, query, id, signal) => blob(`${itemPath(name, id)}/heatmap`, { body: query, signal });
+/** The map alone, transparent and in the shape of the photo with that id; null: of the one that fits best. */
+export const heatMap = (name, query, id, photo, signal) =>
+  blob(`${itemPath(name, id)}/heatmap?overlay=true${photo ? `&photo=${enc(photo)}` : ""}`, { body: query, signal });
 export const picture = (url, signal) => blob(url, { signal });
 
 export function facets(name, requests, filter, signal) {

@@ -46,11 +46,17 @@ async function start() {
     return broken(error, start);
   }
   if (!all.length) return $("notices").replaceChildren(notice("empty", "This server has no collection", "Start it with: catalens serve --collection FOLDER"));
-  const named = all.some(({ name }) => name === state().collection);
-  if (state().collection !== null && !named) toast(`There is no collection “${state().collection}” here. This is ${all[0].name}.`);
-  if (!named) go({ collection: all[0].name }, { replace: true });
+  const { words, without } = readTyped(state().q, true); // an address may hold what somebody would type
+  const patch = without.length ? { q: words, parts: [...state().parts, ...without.map(minus)] } : {};
+  if (!all.some(({ name }) => name === state().collection)) {
+    if (state().collection !== null) toast(`There is no collection “${state().collection}” here. This is ${all[0].name}.`);
+    patch.collection = all[0].name;
+  }
+  if (Object.keys(patch).length) go(patch, { replace: true });
   else changed(state(), PLAIN);
 }
+
+const minus = (value) => ({ kind: "words", value, weight: -1 });
 
 function broken(error, again) {
   const retry = h("button", { class: "button", type: "button", text: "Try again", onclick: again });
@@ -144,7 +150,7 @@ const typed = debounce(TYPING, () => take(false));
 function take(done) {
   const { words, without } = readTyped(box.value, done);
   if (without.length) box.value = words;
-  const added = without.map((value) => ({ kind: "words", value, weight: -1 }));
+  const added = without.map(minus);
   const parts = [...state().parts.filter((old) => !added.some((part) => part.value === old.value && old.kind === "words")), ...added];
   go({ q: settled(box.value), parts: added.length ? parts : state().parts, open: null }, { typing: !added.length });
 }

@@ -68,9 +68,9 @@ function draw(context, item, hit) {
     return;
   }
   const focused = same && dialog.contains(document.activeElement) ? document.activeElement.className : null;
-  const stage = photos(context, item, same ? dialog.querySelector(".stage img.there") : null);
+  const stage = photos(context, item, hit, same ? dialog.querySelector(".stage img.there") : null);
   const about = h("div", { class: "about" }, facts(context, item, hit), steering(context, item, hit), whySection(context), table(item));
-  dialog.replaceChildren(...[closeButton(), ...steps(context), stage, about, h("section", { class: "similar", "aria-label": "Similar items" })].filter(Boolean));
+  dialog.replaceChildren(...[closeButton(), stage, about, h("section", { class: "similar", "aria-label": "Similar items" })].filter(Boolean));
   if (!same) dialog.scrollTop = 0;
   const target = focused && [...dialog.querySelectorAll("button")].find((each) => each.className === focused);
   (target || dialog.querySelector(".close")).focus();
@@ -83,32 +83,41 @@ function steps({ hits, now }) {
   return [step(at - 1, "left", "The one before", "before"), step(at + 1, "right", "The next one", "next")];
 }
 
-function photos(context, item, already) {
-  const [first] = item.photos;
+function photos(context, item, hit, already) {
+  const best = item.photos.findIndex((photo) => photo.url === hit?.photo); // the one that won stands first
+  const all = best > 0 ? [item.photos[best], ...item.photos.toSpliced(best, 1)] : item.photos;
+  const [first] = all;
   const frame = h("div", { class: "frame" });
   const put = (photo) => {
+    frame.dataset.photo = photo?.id ?? "";
+    frame.dispatchEvent(new Event("photo"));
     const image = picture(photo?.url, { alt: item.title, size: 960, eager: true });
     if (photo?.width && photo.height) [image.width, image.height] = [photo.width, photo.height];
     frame.replaceChildren(image);
   };
   if (already && first) {
     const larger = picture(first.url, { alt: item.title, size: 960, eager: true });
+    frame.dataset.photo = first.id ?? "";
     frame.replaceChildren(already);
     larger.addEventListener("load", () => already.isConnected && already.replaceWith(larger), { once: true });
   } else put(first);
   const thumbs =
-    item.photos.length > 1 &&
+    all.length > 1 &&
     h(
       "div",
       { class: "thumbs", role: "group", "aria-label": "Photos" },
-      item.photos.map((photo, at) => h("button", { type: "button", "aria-label": `Photo ${at + 1}`, onclick: () => put(photo) }, picture(photo.url, { size: 160 }))),
+      all.map((photo, at) => h("button", { type: "button", "aria-label": `Photo ${at + 1}`, onclick: () => put(photo) }, picture(photo.url, { size: 160 }))),
     );
-  const canHeat = first?.url && asksSomething(context.now) && context.query?.parts?.length;
-  return h("div", { class: "stage" }, frame, canHeat && heatButton(context, frame), thumbs);
+  const canHeat = first?.id && asksSomething(context.now) && context.query?.parts?.length;
+  return h("div", { class: "stage" }, h("div", { class: "pin" }, frame, steps(context), canHeat && heatButton(context, frame), thumbs));
 }
 
 function heatButton({ now, query, signal }, frame) {
   let map = null;
+  frame.addEventListener("photo", () => {
+    map = null;
+    button.setAttribute("aria-pressed", "false");
+  });
   const button = h("button", { class: "button heat", type: "button", "aria-pressed": "false" }, icon("heat"), h("span", { text: "Where it matches" }));
   const label = button.querySelector("span");
   button.addEventListener("click", async () => {
@@ -122,7 +131,7 @@ function heatButton({ now, query, signal }, frame) {
     try {
       if (!map) {
         const made = h("img", { class: "heat-map", alt: "Heat map: warm places match the search best" });
-        await show(made, await api.heatMap(now.collection, { parts: query.parts }, now.open, signal));
+        await show(made, await api.heatMap(now.collection, { parts: query.parts }, now.open, frame.dataset.photo, signal));
         map = made;
       }
       frame.append(map);

@@ -6,7 +6,7 @@ import { $, h, icon } from "./dom.js";
 import { facetRequest, filterOf } from "./query.js";
 import { rangeFacet } from "./range.js";
 import { go, state } from "./state.js";
-import { count, label, priceField, shown } from "./words.js";
+import { count, label, number, priceField, shown } from "./words.js";
 
 const FEW = 7; // values that are shown before "all of them"
 const MOST = 200; // values that are asked for
@@ -132,8 +132,9 @@ export function drawApplied(now) {
   const made = [];
   const off = (text, act) => made.push(h("button", { class: "pill", type: "button", "aria-label": `Take off: ${text}`, onclick: act }, text, icon("close")));
   for (const [name, chosen] of Object.entries(now.values)) for (const value of chosen) off(`${label(name)}: ${value}`, () => choose(name, value, false));
-  for (const [name, [low, high]] of Object.entries(now.ranges)) {
-    const text = low === null ? `up to ${count(high)}` : high === null ? `from ${count(low)}` : `${count(low)} to ${count(high)}`;
+  for (const [name, { low, high, below }] of Object.entries(now.ranges)) {
+    const upto = below ? "under" : "up to";
+    const text = low === null ? `${upto} ${number(high)}` : high === null ? `from ${number(low)}` : `${number(low)} to ${number(high)}`;
     off(`${label(name)} ${text}`, () => {
       const { [name]: _, ...others } = state().ranges;
       go({ ranges: others });

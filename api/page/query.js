@@ -24,10 +24,10 @@ export function filterOf(state, kinds, but = null) {
   for (const [name, values] of Object.entries(state.values)) {
     if (name !== but && values.length) clauses.push(oneField(name, values, kinds[name]));
   }
-  for (const [name, [low, high]] of Object.entries(state.ranges)) {
+  for (const [name, { low, high, below }] of Object.entries(state.ranges)) {
     if (name === but) continue;
     if (low !== null) clauses.push(`${field(name)} >= ${low}`);
-    if (high !== null) clauses.push(`${field(name)} <= ${high}`);
+    if (high !== null) clauses.push(`${field(name)} ${below ? "<" : "<="} ${high}`);
   }
   return clauses.length ? clauses.join(" and ") : null;
 }

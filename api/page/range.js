@@ -10,11 +10,12 @@ export function rangeFacet({ name, base }, facet) {
   const least = whole ? base.low : Math.floor(base.low);
   const most = whole ? base.high : Math.ceil(base.high);
   const step = whole || most - least > 20 ? 1 : (most - least) / 100;
-  const [low, high] = state().ranges[name] ?? [null, null];
+  const chosen = state().ranges[name] ?? { low: null, high: null, below: false };
+  const { low, high } = chosen;
   const set = (from, to) => {
     const { [name]: _, ...others } = state().ranges;
-    const range = [from === null || from <= least ? null : from, to === null || to >= most ? null : to];
-    go({ ranges: range[0] === null && range[1] === null ? others : { ...others, [name]: range } });
+    const range = { low: from === null || from <= least ? null : from, high: to === null || to >= most ? null : to, below: false };
+    go({ ranges: range.low === null && range.high === null ? others : { ...others, [name]: range } });
   };
 
   const title = label(name);
@@ -50,14 +51,14 @@ export function rangeFacet({ name, base }, facet) {
   }
   paint();
 
-  const ranges = facet.ranges.filter((each) => each.count).map((each) => quick(name, each, [low, high]));
+  const ranges = facet.ranges.filter((each) => each.count).map((each) => quick(name, each, chosen));
   return h("div", { class: "range" }, line, h("div", { class: "ends" }, from, h("span", { text: "to", "aria-hidden": "true" }), to), h("div", { class: "quick" }, ranges));
 }
 
-/** One of the server's ranges as a row that takes it, or takes it off. Its upper end is not in it; a price just is. */
+/** One of the server's ranges as a row that takes it, or takes it off. Its upper end is not in it. */
 function quick(name, { low, high, count: many }, chosen) {
   const text = low === null ? `under ${number(high)}` : high === null ? `${number(low)} or more` : `${number(low)} to ${number(high)}`;
-  const on = chosen[0] === low && chosen[1] === high && (low !== null || high !== null);
+  const on = chosen.low === low && chosen.high === high && (low !== null || high !== null);
   return h(
     "button",
     {
@@ -67,7 +68,7 @@ function quick(name, { low, high, count: many }, chosen) {
       dataset: { focus: `${name}~${low}~${high}` },
       onclick: () => {
         const { [name]: _, ...others } = state().ranges;
-        go({ ranges: on ? others : { ...others, [name]: [low, high] } });
+        go({ ranges: on ? others : { ...others, [name]: { low, high, below: high !== null } } });
       },
     },
     h("span", { class: "name", text }),

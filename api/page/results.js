@@ -78,7 +78,7 @@ function fresh(hit, options, before) {
 
 function told(answer, state) {
   const asks = asksSomething(state);
-  const many = h("strong", { text: asks ? `Best of ${count(answer.matched)}` : plural(answer.matched, "item") });
+  const many = h("strong", { text: asks ? `Best of ${plural(answer.matched, "item")}` : plural(answer.matched, "item") });
   const time = h("span", { class: "took", text: ` · ${answer.took_ms < 10 ? answer.took_ms.toFixed(1) : Math.round(answer.took_ms)} ms` });
   return answer.hits.length ? [many, asks ? time : ""] : [h("strong", { text: "No results" })];
 }

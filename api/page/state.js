@@ -3,7 +3,8 @@
 //   collection  name, or null for the first          q        words in the box
 //   parts       [{kind: "words" | "item" | "photo", value, weight}], the chips; a negative weight takes away
 //   by          "hybrid" | "image" | "text"          sort     "" for the best match, else a field, "-field" descending
-//   values      {field: [value]}, any of them        ranges   {field: [low | null, high | null]}
+//   values      {field: [value]}, any of them        ranges   {field: {low, high, below}}, the highest number itself in
+//               it or, as the server's own ranges have it, only what is below; null for open ends
 //   open        id of the item in the detail view, or null
 
 export const PLAIN = { collection: null, q: "", parts: [], by: "hybrid", sort: "", values: {}, ranges: {}, open: null };
@@ -31,9 +32,9 @@ export function toAddress(state) {
   if (state.by !== PLAIN.by) address.set("by", state.by);
   if (state.sort) address.set("sort", state.sort);
   for (const [field, values] of Object.entries(state.values)) for (const value of values) address.append(`f.${field}`, value);
-  for (const [field, [low, high]] of Object.entries(state.ranges)) {
+  for (const [field, { low, high, below }] of Object.entries(state.ranges)) {
     if (low !== null) address.set(`min.${field}`, low);
-    if (high !== null) address.set(`max.${field}`, high);
+    if (high !== null) address.set(`${below ? "below" : "max"}.${field}`, high);
   }
   if (state.open !== null) address.set("item", state.open);
   const text = address.toString();
@@ -56,12 +57,13 @@ export function fromAddress(text) {
       const weight = found ? Math.min(Number(found[1]), 1000) : 1;
       state.parts.push({ kind, value: found ? given.slice(found[0].length) : given, weight: sign * weight });
     }
-    const [, prefix, field] = /^(f|min|max)\.(.+)$/s.exec(name) ?? [];
+    const [, prefix, field] = /^(f|min|max|below)\.(.+)$/s.exec(name) ?? [];
     if (prefix === "f") (state.values[field] ??= []).push(given);
     const number = Number(given);
-    if ((prefix === "min" || prefix === "max") && given.trim() && Number.isFinite(number)) {
-      state.ranges[field] ??= [null, null];
-      state.ranges[field][prefix === "min" ? 0 : 1] = number;
+    if (prefix && prefix !== "f" && given.trim() && Number.isFinite(number)) {
+      state.ranges[field] ??= { low: null, high: null, below: false };
+      if (prefix === "min") state.ranges[field].low = number;
+      else Object.assign(state.ranges[field], { high: number, below: prefix === "below" });
     }
   }
   state.parts = state.parts.slice(0, 31);
