@@ -2,6 +2,6 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, health, search
+from api.http.routes import collections, health, metrics, search
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, collections.router, search.router)
+ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, collections.router, search.router)
