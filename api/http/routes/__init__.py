@@ -2,11 +2,14 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, explanations, facets, health, photos
+from api.http.routes import collections, explanations, facets, health, metrics, page, photos, search
 
 ROUTERS: tuple[APIRouter, ...] = (
+    page.router,
     health.router,
+    metrics.router,
     collections.router,
+    search.router,
     photos.router,
     explanations.router,
     facets.router,
