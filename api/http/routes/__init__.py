@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, explanations, facets, health, photos
+from api.http.routes import collections, embeddings, explanations, facets, health, photos, rerank
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -10,4 +10,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     photos.router,
     explanations.router,
     facets.router,
+    embeddings.router,
+    rerank.router,
 )
