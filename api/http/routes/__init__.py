@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, embeddings, explanations, facets, health, photos, rerank
+from api.http.routes import collections, embeddings, explanations, facets, health, metrics, photos, rerank
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    metrics.router,
     collections.router,
     photos.router,
     explanations.router,
