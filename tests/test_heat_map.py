@@ -296,6 +296,12 @@ class TestAlone:
         assert opacity.max() > 100
         assert opacity[80:, 80:].max() == 0
 
+    def test_where_all_is_seen_no_edge_is_dark(self) -> None:
+        encoder = ColourEncoder()
+        made = heat_map(encoder, thing("red", BOXES["middle"], (1600, 800)), vector(encoder, "red"), tested=False)
+        opacity = np.asarray(Image.open(io.BytesIO(alone(made, (1600, 800)))))[..., 3]
+        assert opacity[[0, -1]].max() == opacity[:, [0, -1]].max() == 0
+
     def test_what_the_encoder_cuts_off_is_dark(self) -> None:
         encoder = CroppingEncoder("shortest")
         made = heat_map(encoder, thing("red", BOXES["middle"], (300, 100)), vector(encoder, "red"), tested=False)

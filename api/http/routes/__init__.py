@@ -2,7 +2,18 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, explanations, facets, health, metrics, page, photos, search
+from api.http.routes import (
+    collections,
+    embeddings,
+    explanations,
+    facets,
+    health,
+    metrics,
+    page,
+    photos,
+    rerank,
+    search,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     page.router,
@@ -13,4 +24,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     photos.router,
     explanations.router,
     facets.router,
+    embeddings.router,
+    rerank.router,
 )
