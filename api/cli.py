@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from api import evaluation_cli, explain_cli, export_cli, rules_cli, search_cli, tag_cli, training_cli
+from api import evaluation_cli, explain_cli, export_cli, rules_cli, search_cli, serve_cli, tag_cli, training_cli
 from api.options import DEFAULT_COLLECTION, CollectionOption, JsonOption, RuntimeOption
 
 app = typer.Typer(
@@ -102,6 +102,7 @@ def forget(
 
 
 search_cli.register(app)
+serve_cli.register(app)
 
 
 @app.command(short_help="Say what a collection holds, and what failed and why.")

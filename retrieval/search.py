@@ -14,6 +14,7 @@ from retrieval.encoders.base import DualEncoder
 from retrieval.errors import CollectionChanged
 from retrieval.filters.facets import Facet, facets
 from retrieval.query import ImageQuery, Query
+from retrieval.query.cache import QueryCache
 from retrieval.query.encode import QueryEncoder, QueryVectors
 from retrieval.query.json_form import shown
 from retrieval.query.reranker import QueryReranker, require_readable
@@ -165,6 +166,11 @@ class Searcher:
             took_ms=(perf_counter() - started) * 1000,
             reranked=asked.reranking.report() if asked.reranking else None,
         )
+
+    @property
+    def query_cache(self) -> QueryCache:
+        """The vectors of the last texts that were asked for."""
+        return self._encoding.texts
 
     def vectors(self, query: Query) -> QueryVectors:
         """The query as vectors; nothing is encoded before it is asked for."""

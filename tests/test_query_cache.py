@@ -89,3 +89,30 @@ def test_one_thread_encodes_at_a_time() -> None:
         list(pool.map(cache.vector, ["red", "green", "blue", "red", "green", "blue"]))
     assert encoder.most == 1
     assert sorted(encoder.asked) == ["blue", "green", "red"]
+
+
+def test_a_text_that_failed_is_tried_again() -> None:
+    class Broken(Counting):
+        broken = True
+
+        def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+            if self.broken:
+                sleep(0.02)
+                raise RuntimeError("the tower broke")
+            return super().encode_texts(texts)
+
+    encoder = Broken()
+    cache = QueryCache(encoder)
+    with ThreadPoolExecutor(4) as pool:
+        for one in [pool.submit(cache.vector, "red") for _ in range(4)]:
+            with pytest.raises(RuntimeError, match="the tower broke"):
+                one.result(10)
+    encoder.broken = False
+    np.testing.assert_array_equal(cache.vector("red"), ColourEncoder().encode_texts(["red"]))
+
+
+def test_hits_are_counted() -> None:
+    cache = QueryCache(Counting())
+    for text in ("red", "red", "green", "red"):
+        cache.vector(text)
+    assert (cache.hits, cache.misses) == (2, 2)

@@ -66,7 +66,8 @@ class DualEncoder(Protocol):
 
     When a tower is loaded is the encoder's own affair: the starter loads each on its first call, so that a text query
     does not pay for the image tower; open_clip in torch has both in one file and loads them at once.
-    Instances are used by one encoding thread; only `preprocess` is called from many threads.
+    Instances are used by one encoding thread; only `preprocess` is called from many threads. One that has an attribute
+    `thread_safe` that is true takes many for all.
     """
 
     @property
@@ -119,6 +120,11 @@ class TokenEncoder(Protocol):
     def encode_texts_with_tokens(self, texts: Sequence[str]) -> "Tokens":
         """Texts -> tokens and the unit vectors of `encode_texts`, of one forward pass."""
         ...
+
+
+def takes_many_threads(encoder: DualEncoder) -> bool:
+    """May several threads encode at the same time? Of an encoder that does not say so one thread makes use."""
+    return bool(getattr(encoder, "thread_safe", False))
 
 
 def unit_rows(vectors: npt.NDArray[Any]) -> FloatArray:

@@ -2,7 +2,6 @@
 
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import cast
 
 import numpy as np
@@ -14,7 +13,7 @@ from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder, unit_
 from retrieval.errors import ImageError, QueryError
 from retrieval.images import decode, decode_file, upright
 from retrieval.index.base import IdArray
-from retrieval.query.cache import QueryCache, Remembered
+from retrieval.query.cache import QueryCache, Remembered, guard_of
 from retrieval.query.composition import composed
 from retrieval.query.value import ImageQuery, Part, Query
 from retrieval.rules.ruleset import NO_RULES, RuleSet
@@ -25,14 +24,17 @@ TOKENS = 128  # queries whose tokens are remembered; at 40 tokens of 192 numbers
 
 
 class QueryEncoder:
-    """Makes vectors of the parts of queries on one collection. Thread-safe: one picture and one text at a time."""
+    """Makes vectors of the parts of queries on one collection. Thread-safe.
+
+    One picture and one text at a time, but where the encoder takes many threads. texts: the last ones that were asked.
+    """
 
     def __init__(self, collection: Collection, encoder: DualEncoder) -> None:
         self._collection = collection
         self._encoder = encoder
-        self._texts = QueryCache(encoder)
-        self._text_tokens = Remembered(self._tokens_of_words, TOKENS, self._texts.encoding)
-        self._encoding_images = Lock()
+        self.texts = QueryCache(encoder)
+        self._text_tokens = Remembered(self._tokens_of_words, TOKENS, self.texts.encoding)
+        self._encoding_images = guard_of(encoder)
 
     @cached_property
     def token_spec(self) -> TokenSpec | None:
@@ -65,8 +67,8 @@ class QueryEncoder:
         """float32 [1, dimension]: of words, and with synonyms the direction of all ways to say them."""
         rewrites = rules.for_query(words).rewrites if rules else ()
         if len(rewrites) < 2:
-            return self._texts.vector(words)
-        vectors = np.concatenate([self._texts.vector(one.words) for one in rewrites])
+            return self.texts.vector(words)
+        vectors = np.concatenate([self.texts.vector(one.words) for one in rewrites])
         return composed(vectors, [one.weight for one in rewrites])[None]
 
     def fixed(self, part: Part) -> FloatArray:

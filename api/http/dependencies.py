@@ -1,0 +1,25 @@
+"""What routes ask for: `server: ServerDep`, `served: ServedDep` for the collection named in the address."""
+
+from typing import Annotated, cast
+
+from fastapi import Depends, Path, Request
+
+from api.http.server import Served, Server
+
+CollectionName = Annotated[
+    str, Path(description="The collection, as GET /v1/collections names it.", examples=["shop"], max_length=200)
+]
+
+
+def _server(request: Request) -> Server:
+    return cast(Server, request.app.state.server)
+
+
+ServerDep = Annotated[Server, Depends(_server)]
+
+
+async def _served(server: ServerDep, name: CollectionName) -> Served:
+    return server.served(name)
+
+
+ServedDep = Annotated[Served, Depends(_served)]

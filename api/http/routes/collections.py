@@ -1,0 +1,43 @@
+"""Which collections there are, and what they hold."""
+
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from api.http.dependencies import ServedDep, ServerDep
+from api.http.models.collections import Collections, CollectionSummary
+from api.http.server import Served
+
+router = APIRouter(prefix="/v1/collections", tags=["collections"])
+
+
+@router.get("")
+async def list_collections(server: ServerDep) -> Collections:
+    """List the collections that can be searched."""
+    return Collections(collections=[await server.run(summary, served) for served in server.all()])
+
+
+@router.get("/{name}")
+async def get_collection(server: ServerDep, served: ServedDep) -> CollectionSummary:
+    """Say what a collection holds."""
+    return await server.run(summary, served)
+
+
+def summary(served: Served) -> CollectionSummary:
+    """What a collection holds. Raises as `Collection.status` does."""
+    state = served.searcher.collection.status()
+    return CollectionSummary(
+        name=served.name,
+        items=state["items"],
+        photos=state["embedded_photos"],
+        texts=state["embedded_texts"],
+        model=model_name(state["model"]),
+        fingerprint=state["fingerprint"],
+        dimension=state["dimension"],
+        revision=state["revision"],
+    )
+
+
+def model_name(name: str) -> str:
+    """An encoder's name as it may be told: of one that was trained here only the folder's own name."""
+    return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name

@@ -1,0 +1,43 @@
+"""A real collection of colours behind a real app, in the test's own process."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi.testclient import TestClient
+
+from api.http.app import create_app
+from api.http.settings import ServerSettings
+from indexer.sources.base import SourceItem
+from retrieval.encoders.base import DualEncoder
+from tests.fakes import COLOURS, ColourEncoder
+from tests.listed import fill, paint
+
+
+def colour_shop(folder: Path, name: str = "shop") -> Path:
+    """A collection with one item of each colour: `sku-red` and so on, with a photo, a title, a price and a brand."""
+    folder.mkdir(parents=True, exist_ok=True)
+    items = [
+        SourceItem(
+            f"sku-{colour}",
+            f"{colour} thing",
+            (paint(folder / f"{colour}.png", rgb),),
+            attributes={"price": 10.0 * (i + 1), "brand": "A" if i % 2 else "B"},
+        )
+        for i, (colour, rgb) in enumerate(COLOURS.items())
+    ]
+    fill(folder / name, items, ColourEncoder())
+    return folder / name
+
+
+@contextmanager
+def client_of(*collections: Path, encoder: DualEncoder | None = None, **settings: Any) -> Iterator[TestClient]:
+    """A client of an app that serves these collections by their folders' names. settings: of `ServerSettings`.
+
+    A failure of the server is an answer, not an exception.
+    """
+    made = ServerSettings({folder.name: folder for folder in collections}, **settings)
+    one = encoder or ColourEncoder()
+    with TestClient(create_app(made, load=lambda _: one), raise_server_exceptions=False) as client:
+        yield client
