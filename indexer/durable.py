@@ -37,6 +37,13 @@ def make_folder(path: Path) -> None:
             _flush(path.parent)
 
 
+def make_file(path: Path) -> None:
+    """Make an empty file, if it is not there, so that it is still there after a power cut."""
+    with disk_errors(path):
+        path.touch()
+        _flush(path.parent)
+
+
 def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import Connection, delete, select
 
 from indexer.changes import Changes, owned_by
 from indexer.compaction import compact
 from indexer.items.outcome import ItemOutcome, Written
 from indexer.items.program import upkeep_due
-from indexer.items.uploads import sweep_uploads
+from indexer.items.uploads import uploads_around
 from indexer.writer import CollectionWriter, open_existing
 from retrieval.catalogue import queries
 from retrieval.catalogue.queries import chunks
@@ -40,17 +40,13 @@ def delete_items(
 
 def _delete(writer: CollectionWriter, item_ids: Sequence[str]) -> set[str]:
     """Returns the ids of the items that were there."""
-    with writer.engine.begin() as connection:
-        keys: dict[str, int] = {}
-        for chunk in chunks(item_ids):
-            rows = connection.execute(select(items.c.item_id, items.c.id).where(items.c.item_id.in_(chunk)))
-            keys.update((row.item_id, row.id) for row in rows)
-        if not keys:
-            return set()
-        owners = list(keys.values())
-        paths: list[str] = []
-        for chunk in chunks(owners):
-            paths.extend(connection.execute(select(photos.c.path).where(photos.c.item.in_(chunk))).scalars())
+    with writer.engine.connect() as connection:
+        keys = _keys(connection, item_ids)
+        paths = _paths(connection, list(keys.values()))
+    if not keys:
+        return set()
+    owners = list(keys.values())
+    with uploads_around(writer.folder, writer.engine, {}, paths), writer.engine.begin() as connection:
         changes = Changes(connection, source_id=0, encoder_id=writer.encoder_id)
         changes.remove("image", owned_by(connection, photos, owners))
         changes.remove("text", owned_by(connection, texts, owners))
@@ -58,5 +54,19 @@ def _delete(writer: CollectionWriter, item_ids: Sequence[str]) -> set[str]:
         for chunk in chunks(list(keys)):
             connection.execute(delete(ledger).where(ledger.c.item_id.in_(chunk)))
         changes.write()
-    sweep_uploads(writer.folder, writer.engine, paths)
     return set(keys)
+
+
+def _keys(connection: Connection, item_ids: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for chunk in chunks(item_ids):
+        rows = connection.execute(select(items.c.item_id, items.c.id).where(items.c.item_id.in_(chunk)))
+        found.update((row.item_id, row.id) for row in rows)
+    return found
+
+
+def _paths(connection: Connection, owners: Sequence[int]) -> list[str]:
+    found: list[str] = []
+    for chunk in chunks(owners):
+        found.extend(connection.execute(select(photos.c.path).where(photos.c.item.in_(chunk))).scalars())
+    return found

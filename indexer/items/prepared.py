@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from indexer.encoding import Decoded, Encoding, as_stored
 from retrieval.errors import ImageError
 from retrieval.images import decode, read_file
 
+T = TypeVar("T")
 Origin = Path | bytes  # where a picture's bytes are
 
 
@@ -21,7 +23,7 @@ Origin = Path | bytes  # where a picture's bytes are
 class Prepared:
     """Results by what they were made of; asked again for the same, it makes nothing.
 
-    at_once: pictures that are decoded and encoded together. photos: by hex SHA-256 of the file's bytes what is stored,
+    at_once: pictures or texts that are encoded together. photos: by hex SHA-256 of the file's bytes what is stored,
     or why there is nothing. texts: (vector, tokens).
     """
 
@@ -49,13 +51,12 @@ class Prepared:
     def encode_texts(self, contents: Iterable[str]) -> None:
         """Encode the texts that it does not have yet."""
         wanted = [content for content in dict.fromkeys(contents) if content not in self.texts]
-        if not wanted:
-            return
-        vectors, tokens = self.encoding.texts(wanted)
-        # A text that the model cannot place becomes a zero vector: it is stored, and its score is 0 with every query.
-        usable = np.nan_to_num(vectors, nan=0, posinf=0, neginf=0)
-        for content, vector, data in zip(wanted, usable, tokens, strict=True):
-            self.texts[content] = (as_stored(vector), data)
+        for some in _pieces(wanted, self.at_once):  # a search whose words wait for the same tower comes between
+            vectors, tokens = self.encoding.texts(some)
+            # A text that the model cannot place becomes a zero vector: it is stored, and its score is 0 with any query.
+            usable = np.nan_to_num(vectors, nan=0, posinf=0, neginf=0)
+            for content, vector, data in zip(some, usable, tokens, strict=True):
+                self.texts[content] = (as_stored(vector), data)
 
     def _encode(self, ready: Sequence[tuple[str, Decoded]]) -> None:
         vectors, tokens = self.encoding.images(np.stack([one.pixels for _, one in ready]))
@@ -81,5 +82,5 @@ def _decoded(encoding: Encoding, max_pixels: int, wanted: tuple[str, Origin]) ->
         return f"cannot be prepared: {type(error).__name__}: {error}"
 
 
-def _pieces(values: Sequence[tuple[str, Origin]], size: int) -> Iterator[Sequence[tuple[str, Origin]]]:
+def _pieces(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:
     return (values[start : start + size] for start in range(0, len(values), size))

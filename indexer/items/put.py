@@ -11,7 +11,7 @@ from indexer.items.draft import Draft, Planned, drafted, planned
 from indexer.items.outcome import ItemOutcome, What, Written
 from indexer.items.prepared import Prepared
 from indexer.items.program import keep_up, program_source, upkeep_due
-from indexer.items.uploads import keep_uploads, sweep_uploads
+from indexer.items.uploads import uploads_around
 from indexer.items.value import PutItem
 from indexer.known import known_contents, known_files, known_hashes, known_items
 from indexer.memory import BYTES_PER_PIXEL, free_memory, limits
@@ -119,10 +119,11 @@ def _write(
     outcomes = [_outcome(draft, plans.get(draft.item_id), prepared) for draft in drafts]
     written = [plans[one.item_id] for one in outcomes if one.outcome in ("added", "updated")]
     if written:
-        keep_uploads(writer.folder, {name: data for one in written for name, data in one.draft.uploads.items()})
+        uploads = {name: data for one in written for name, data in one.draft.uploads.items()}
+        dropped = [path for one in written for path in one.dropped]
         gone = [entry for one in written for entry in one.gone]
-        writer.store(source, [one.finished(prepared) for one in written], gone)
-        sweep_uploads(writer.folder, writer.engine, [path for one in written for path in one.dropped])
+        with uploads_around(writer.folder, writer.engine, uploads, dropped):
+            writer.store(source, [one.finished(prepared) for one in written], gone)
     due = bool(written) and upkeep_due(writer)
     if due and with_upkeep:
         keep_up(writer, prepared.encoding.encoder, exact_rows)

@@ -1,22 +1,24 @@
 """Photos that came as bytes, kept in the collection's folder by the SHA-256 of their bytes.
 
-A file is there, flushed to the disk, before the transaction that names it, and goes after the one that drops it. What
-a crash between the two leaves behind is found by the next write to the same one of 256 folders, and by `sweep_uploads`.
+A file is there, flushed to the disk, before the transaction that names it, and goes after the one that drops it. A mark
+stands in the folder meanwhile: where one was left behind, by a crash or a full disk, the next write looks at all files.
 Everything here runs with the writer's lock held.
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select
 
-from indexer.durable import disk_errors, make_folder, publish
+from indexer.durable import disk_errors, make_file, make_folder, publish
 from indexer.sources.names import one_spelling
 from retrieval.catalogue.queries import chunks
 from retrieval.catalogue.schema import photos
 
 UPLOADS = "uploads"
+MARK = "changing"
 
 
 def upload_path(folder: Path, content_hash: str) -> Path:
@@ -24,22 +26,34 @@ def upload_path(folder: Path, content_hash: str) -> Path:
     return one_spelling(folder) / UPLOADS / content_hash[:2] / content_hash
 
 
-def keep_uploads(folder: Path, uploads: Mapping[str, bytes]) -> None:
-    """Write the bytes, by their hash, that are not there yet. Raises StorageError."""
+@contextmanager
+def uploads_around(
+    folder: Path, engine: Engine, uploads: Mapping[str, bytes], dropped: Collection[str]
+) -> Iterator[None]:
+    """Around a transaction: the bytes, by their hash, are kept before it; after it, what nobody shows is deleted.
+
+    dropped: paths of photos that the transaction takes away from an item, of uploads and of other photos.
+    Raises StorageError.
+    """
+    root = one_spelling(folder) / UPLOADS
+    if not uploads and not any(Path(path).is_relative_to(root) for path in dropped):
+        yield
+        return
+    mark = root / MARK
+    make_folder(root)
+    with disk_errors(mark):
+        left_behind = mark.exists()
+    make_file(mark)
     for content_hash, data in uploads.items():
-        place = upload_path(folder, content_hash)
-        with disk_errors(place):
-            if place.is_file() and place.stat().st_size == len(data):
-                continue
-            make_folder(place.parent.parent)
-            make_folder(place.parent)
-            temporary = place.with_name(f"{place.name}.tmp-{os.getpid()}")
-            temporary.write_bytes(data)
-        publish(temporary, place)
+        _keep(upload_path(folder, content_hash), data)
+    yield
+    sweep_uploads(folder, engine, None if left_behind else dropped)
+    with disk_errors(mark):
+        mark.unlink()
 
 
-def sweep_uploads(folder: Path, engine: Engine, places: Iterable[str] | None = None) -> int:
-    """Delete the kept files that no photo shows any more; of the folders of these paths, or of all of them.
+def sweep_uploads(folder: Path, engine: Engine, places: Collection[str] | None = None) -> int:
+    """Delete the kept files that no photo shows any more: beside these paths, or all of them.
 
     Returns how many went. Raises StorageError.
     """
@@ -51,6 +65,16 @@ def sweep_uploads(folder: Path, engine: Engine, places: Iterable[str] | None = N
         mine = sorted(shard for shard in shards if shard.parent == root and shard.is_dir())
         with engine.connect() as connection:
             return sum(_sweep(connection, shard) for shard in mine)
+
+
+def _keep(place: Path, data: bytes) -> None:
+    with disk_errors(place):
+        if place.is_file() and place.stat().st_size == len(data):
+            return
+        make_folder(place.parent)
+        temporary = place.with_name(f"{place.name}.tmp-{os.getpid()}")
+        temporary.write_bytes(data)
+    publish(temporary, place)
 
 
 def _sweep(connection: Connection, shard: Path) -> int:
