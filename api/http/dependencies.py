@@ -19,7 +19,7 @@ ServerDep = Annotated[Server, Depends(_server)]
 
 
 async def _served(server: ServerDep, name: CollectionName) -> Served:
-    return server.served(name)
+    return await server.current(name)
 
 
 ServedDep = Annotated[Served, Depends(_served)]

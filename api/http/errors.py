@@ -17,7 +17,7 @@ CatalensError
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -145,23 +145,23 @@ def status_of(error: CatalensError) -> int:
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
 
 
-def error_json(error: CatalensError) -> dict[str, Any]:
-    """The one shape of all errors."""
+def error_json(error: CatalensError, told: Callable[[str], str] = str) -> dict[str, Any]:
+    """The one shape of all errors. told: a message as it may go out."""
     value = {
         "type": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower(),
-        "message": str(error),
-        "hint": error.hint or None,
-        "field": getattr(error, "field", None),
+        "message": told(str(error)),
+        "hint": told(error.hint) or None,
+        "field": (getattr(error, "field", None) or "").removeprefix("query.") or None,
     }
     return {"error": value}
 
 
-def error_response(error: CatalensError) -> JSONResponse:
-    """The answer to a request that failed; middleware sends it too."""
+def error_response(error: CatalensError, told: Callable[[str], str] = str) -> JSONResponse:
+    """The answer to a request that failed; middleware sends it too. told: a message as it may go out."""
     status = status_of(error)
     if status == 500:
         return unexpected()
-    return JSONResponse(error_json(error), status, headers=getattr(error, "headers", None))
+    return JSONResponse(error_json(error, told), status, headers=getattr(error, "headers", None))
 
 
 def unexpected() -> JSONResponse:
@@ -182,7 +182,8 @@ def add_handlers(app: FastAPI) -> None:
     async def _catalens(request: Request, error: CatalensError) -> JSONResponse:
         if status_of(error) >= 500:
             log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
-        return error_response(error)
+        # What was made for HTTP names addresses, which look like paths.
+        return error_response(error) if isinstance(error, HttpError) else error_response(error, app.state.server.told)
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -2,6 +2,6 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, health
+from api.http.routes import collections, health, search
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, collections.router)
+ROUTERS: tuple[APIRouter, ...] = (health.router, collections.router, search.router)
