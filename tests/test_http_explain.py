@@ -141,7 +141,9 @@ class TestExplain:
             ([], 422, "invalid"),
         ],
     )
-    def test_what_cannot_be_explained(self, client: TestClient, folder: Path, body: Any, status: int, kind: str) -> None:
+    def test_what_cannot_be_explained(
+        self, client: TestClient, folder: Path, body: Any, status: int, kind: str
+    ) -> None:
         answer = client.post(f"{V1}/explain", json=body)
         assert (answer.status_code, error_of(answer)["type"]) == (status, kind)
         assert str(folder) not in answer.text
