@@ -2,6 +2,6 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, health, metrics
+from api.http.routes import collections, health, metrics, search
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, collections.router)
+ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, collections.router, search.router)
