@@ -10,6 +10,9 @@ from api.http.server import Served, Server
 CollectionName = Annotated[
     str, Path(description="The collection, as GET /v1/collections names it.", examples=["shop"], max_length=200)
 ]
+ItemId = Annotated[
+    str, Path(description="The item's own id; a slash in it may be written as it is, or as %2F.", examples=["sku-red"])
+]
 
 
 def _server(request: Request) -> Server:

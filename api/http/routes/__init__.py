@@ -2,6 +2,28 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, health, metrics, search
+from api.http.routes import (
+    collections,
+    embeddings,
+    explanations,
+    facets,
+    health,
+    metrics,
+    page,
+    photos,
+    rerank,
+    search,
+)
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, collections.router, search.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    page.router,
+    health.router,
+    metrics.router,
+    collections.router,
+    search.router,
+    photos.router,
+    explanations.router,
+    facets.router,
+    embeddings.router,
+    rerank.router,
+)
