@@ -41,7 +41,11 @@ class ImageError(CatalensError):
 
 
 class QueryError(CatalensError):
-    """A query that cannot be answered as asked."""
+    """A query that cannot be answered as asked. field: the part of it that is to blame, such as `parts[0].words`."""
+
+    def __init__(self, message: str, *, hint: str = "", field: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.field = field
 
 
 class FilterError(QueryError):

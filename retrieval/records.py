@@ -15,6 +15,7 @@ class Hit:
     cosine: the raw cosine similarity with what the query was compared with; None where only words were compared.
     confidence: 0 to 1, see `retrieval.confidence`; None where the collection has no calibration for such queries.
     photo: absolute path of the photo that won; where no photo was compared the item's first; None if it has none.
+    photo_id: the collection's id of the photo that won; None where no photo was compared.
     matched_text: the title or text that won, where texts were compared.
     attributes: the catalogue's other columns, typed.
     legs: for a hybrid search, by leg the item's rank and score there and what they added to the score.
@@ -37,3 +38,4 @@ class Hit:
     rules: tuple[str, ...] = ()
     first_rank: int | None = None
     rerank_score: float | None = None
+    photo_id: int | None = None

@@ -4,6 +4,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Path, Request
 
+from api.http.metrics import Metrics
 from api.http.server import Served, Server
 
 CollectionName = Annotated[
@@ -18,11 +19,16 @@ def _server(request: Request) -> Server:
     return cast(Server, request.app.state.server)
 
 
+def _metrics(request: Request) -> Metrics:
+    return cast(Metrics, request.app.state.metrics)
+
+
 ServerDep = Annotated[Server, Depends(_server)]
+MetricsDep = Annotated[Metrics, Depends(_metrics)]
 
 
 async def _served(server: ServerDep, name: CollectionName) -> Served:
-    return server.served(name)
+    return await server.current(name)
 
 
 ServedDep = Annotated[Served, Depends(_served)]

@@ -1,4 +1,4 @@
-"""Encoders of a server: each model once, shared by all collections that were made with it."""
+"""Models of a server: each once, shared by all collections that were made with it."""
 
 from collections.abc import Callable
 from threading import Lock
@@ -6,7 +6,9 @@ from threading import Lock
 from PIL import Image
 
 from api.http.batching import BatchingEncoder, OnCall, batching
-from retrieval.encoders.base import DualEncoder
+from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.rerankers.base import Reranker, RerankerSpec
+from retrieval.tokens.value import Tokens
 
 Load = Callable[[str], DualEncoder]
 
@@ -18,30 +20,34 @@ class Encoders:
         self._load, self._batch_ms = load, batch_ms
         self.on_call: OnCall = None
         self._loading = Lock()
-        self._loaded: dict[str, BatchingEncoder] = {}
+        self._loaded: dict[str, BatchingEncoder] = {}  # by fingerprint
 
-    def of(self, name: str) -> BatchingEncoder:
-        """The encoder of that name, loaded and warmed on first use. Raises what `load_encoder` raises."""
-        with self._loading:
-            if name not in self._loaded:
-                encoder = batching(self._load(name), self._batch_ms)
-                try:
-                    warm(encoder)
-                except BaseException:
-                    encoder.close()
-                    raise
-                encoder.on_call = self.on_call
-                self._loaded[name] = encoder
-            return self._loaded[name]
+    def of(self, name: str, fingerprint: str) -> BatchingEncoder:
+        """The encoder of that name, loaded and warmed when it is first needed.
 
-    def all(self) -> dict[str, BatchingEncoder]:
-        """Those that were loaded, by their names."""
+        fingerprint: of the vectors to compare with; a folder's model may have been trained anew since it was loaded.
+        Raises what `load_encoder` raises; whether the fingerprint fits is for the caller to see.
+        """
         with self._loading:
-            return dict(self._loaded)
+            if fingerprint in self._loaded:
+                return self._loaded[fingerprint]
+            encoder = batching(self._load(name), self._batch_ms)
+            try:
+                warm(encoder)
+            except BaseException:
+                encoder.close()
+                raise
+            encoder.on_call = self.on_call
+            return self._loaded.setdefault(encoder.spec.fingerprint, encoder)
+
+    def all(self) -> list[BatchingEncoder]:
+        """Those that were loaded."""
+        with self._loading:
+            return list(self._loaded.values())
 
     def close(self) -> None:
         """End their threads."""
-        for encoder in self.all().values():
+        for encoder in self.all():
             encoder.close()
 
 
@@ -50,3 +56,25 @@ def warm(encoder: DualEncoder) -> None:
     encoder.encode_texts(["a photo"])
     picture = Image.new("RGB", (encoder.image_size, encoder.image_size), (127, 127, 127))
     encoder.encode_images(encoder.preprocess(picture)[None])
+
+
+def one_at_a_time(reranker: Reranker) -> Reranker:
+    """A reranker that searchers of several collections may share: one thread computes, the others wait."""
+    return _Shared(reranker)
+
+
+class _Shared:
+    def __init__(self, inner: Reranker) -> None:
+        self._inner, self._working = inner, Lock()
+
+    @property
+    def spec(self) -> RerankerSpec:
+        return self._inner.spec
+
+    @property
+    def runtime(self) -> str:
+        return self._inner.runtime
+
+    def match(self, texts: Tokens, photos: Tokens) -> FloatArray:
+        with self._working:
+            return self._inner.match(texts, photos)

@@ -18,7 +18,7 @@ CatalensError
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -159,23 +159,23 @@ def error_type(error: CatalensError) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
 
 
-def error_json(error: CatalensError) -> dict[str, Any]:
-    """The one shape of all errors."""
+def error_json(error: CatalensError, told: Callable[[str], str] = str) -> dict[str, Any]:
+    """The one shape of all errors. told: a message as it may go out."""
     value = {
         "type": error_type(error),
-        "message": str(error),
-        "hint": error.hint or None,
-        "field": getattr(error, "field", None),
+        "message": told(str(error)),
+        "hint": told(error.hint) or None,
+        "field": (getattr(error, "field", None) or "").removeprefix("query.") or None,
     }
     return {"error": value}
 
 
-def error_response(error: CatalensError) -> JSONResponse:
-    """The answer to a request that failed; middleware sends it too."""
+def error_response(error: CatalensError, told: Callable[[str], str] = str) -> JSONResponse:
+    """The answer to a request that failed; middleware sends it too. told: a message as it may go out."""
     status = status_of(error)
     if status == 500:
         return unexpected()
-    return JSONResponse(error_json(error), status, headers=getattr(error, "headers", None))
+    return JSONResponse(error_json(error, told), status, headers=getattr(error, "headers", None))
 
 
 def unexpected() -> JSONResponse:
@@ -223,7 +223,8 @@ def add_handlers(app: FastAPI) -> None:
 
 def _answer(request: Request, error: CatalensError) -> JSONResponse:
     request.state.error = error_type(error) if status_of(error) != 500 else INTERNAL  # for the log and the metrics
-    return error_response(error)
+    # What was made for HTTP names addresses, which look like paths.
+    return error_response(error, str if isinstance(error, HttpError) else request.app.state.server.told)
 
 
 _KINDS = {400: BadRequest, 415: UnsupportedMedia, 422: Invalid}

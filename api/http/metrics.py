@@ -70,7 +70,7 @@ class Metrics:
         self._errors.labels(kind).inc()
 
     def stage(self, name: str, seconds: float) -> None:
-        """How long a stage of a search took: encode, search or total."""
+        """How long a stage of a search took: encode, rerank, search (both included) or write."""
         self._stage_seconds.labels(name).observe(seconds)
 
     @contextmanager

@@ -1,28 +1,23 @@
 """What a running server has: its collections, open and with their encoders, and the threads that search them."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from api.http.encoders import Encoders, Load
+from api.http.encoders import Encoders, Load, one_at_a_time
 from api.http.errors import NotFound, NotReady
+from api.http.privacy import without_paths
+from api.http.served import Served
 from api.http.settings import ServerSettings
 from api.http.threads import Threads
 from api.http.thumbnails import Thumbnails
-from retrieval.collection import Collection
 from retrieval.encoders import load_encoder
 from retrieval.rerankers import load_reranker
-from retrieval.search import Searcher
+from retrieval.rerankers.base import Reranker
+
+__all__ = ["Served", "Server"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-class Served:
-    """One collection that is served. name: in addresses; folder: absolute, never to be told."""
-
-    def __init__(self, name: str, folder: Path, searcher: Searcher) -> None:
-        self.name, self.folder, self.searcher = name, folder, searcher
 
 
 class Server:
@@ -31,37 +26,39 @@ class Server:
     def __init__(self, settings: ServerSettings, load: Load | None = None) -> None:
         """load: makes an encoder of a model's name; None for `load_encoder` on the settings' runtime."""
         self.settings = settings
-        self.encoders = Encoders(load or (lambda name: load_encoder(name, runtime=settings.runtime)), settings.batch_ms)
+        self.folders = {name: folder.absolute() for name, folder in settings.collections.items()}
+        load = load or (lambda name: load_encoder(name, runtime=settings.runtime))
+        self.encoders = Encoders(load, settings.batch_ms)
         self.threads = Threads(settings.workers, settings.queue)
         self.thumbnails = Thumbnails()
         self._served: dict[str, Served] = {}
         self._is_open = False
 
     def open(self) -> None:
-        """Open all collections and load their models. Raises what opening and loading raise."""
-        reranker = self.settings.reranker
-        chosen = None if reranker is None else load_reranker(reranker, runtime=self.settings.runtime)
+        """Open all collections, load their models, and search once in each. Raises what that raises."""
         try:
-            for name, folder in self.settings.collections.items():
-                collection = Collection.open(folder.absolute())
-                try:
-                    encoder = self.encoders.of(collection.encoder.name)
-                    searcher = Searcher(collection, encoder, chosen, runtime=self.settings.runtime)
-                except BaseException:
-                    collection.close()
-                    raise
-                self._served[name] = Served(name, folder.absolute(), searcher)
+            reranker = self._reranker()
+            for name, folder in self.folders.items():
+                self._served[name] = Served(
+                    name, folder, self.encoders, runtime=self.settings.runtime, reranker=reranker
+                )
+            for served in self._served.values():
+                served.warm()
         except BaseException:
             self.close()
             raise
         self._is_open = True
+
+    def _reranker(self) -> Reranker | None:
+        name = self.settings.reranker
+        return None if name is None else one_at_a_time(load_reranker(name, runtime=self.settings.runtime))
 
     def close(self) -> None:
         """End the threads once their calls are done, and close the collections."""
         self._is_open = False
         self.threads.close()
         for served in self._served.values():
-            served.searcher.collection.close()
+            served.close()
         self._served.clear()
         self.encoders.close()
 
@@ -78,11 +75,22 @@ class Server:
 
     def served(self, name: str) -> Served:
         """The collection of that name. Raises NotFound; NotReady before it is open."""
-        for served in self.all():
-            if served.name == name:
-                return served
-        raise NotFound(f"there is no collection '{name[:80]}'", hint="GET /v1/collections lists them", field="name")
+        self.all()
+        if name not in self._served:
+            raise NotFound(f"there is no collection '{name[:80]}'", hint="GET /v1/collections lists them", field="name")
+        return self._served[name]
+
+    async def current(self, name: str) -> Served:
+        """As `served`; one that was made again with another model is opened anew before."""
+        served = self.served(name)
+        if served.was_replaced():
+            await self.run(served.reopen)
+        return served
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """What a blocking function returns, run on one of the threads. Raises Busy when too many calls wait."""
         return await self.threads.run(function, *args, **kwargs)
+
+    def told(self, text: str) -> str:
+        """A message as it may go out: without paths of this machine."""
+        return without_paths(text, self.folders)

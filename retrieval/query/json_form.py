@@ -3,7 +3,7 @@
 import base64
 import binascii
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from retrieval.errors import QueryError
-from retrieval.query.value import ImageQuery, Part, Query
+from retrieval.query.value import ImageQuery, Part, Query, check_unicode
 
 BASE64 = "base64"
 INTEGERS = ("k", "offset", "rerank")
@@ -38,11 +38,12 @@ def shown(query: Query) -> dict[str, Any]:
     return value
 
 
-def from_json(value: Any, *, paths: bool = False) -> Query:
+def from_json(value: Any, *, paths: bool = False, more: Sequence[Part] = ()) -> Query:
     """The query that `to_json` wrote, or that a program did.
 
     `{"words": "red", "k": 5}` stands for `{"parts": [{"words": "red"}], "k": 5}`, the same with image, item and vector.
     paths: whether an image may be the path of a local file; not for what comes over a network.
+    more: parts that came beside the JSON, such as a picture that was uploaded.
     Raises QueryError, naming the field, for anything that is no query.
     """
     if not isinstance(value, Mapping):
@@ -59,7 +60,7 @@ def from_json(value: Any, *, paths: bool = False) -> Query:
     if single:
         made.insert(0, _part(single, "query", paths))
     given = {name: value[name] for name in known if name != "parts" and value.get(name) is not None}
-    return Query(tuple(made), **{name: _checked(name, one) for name, one in given.items()})
+    return Query((*made, *more), **{name: _checked(name, one) for name, one in given.items()})
 
 
 def _fields(query: Query, picture: Any) -> dict[str, Any]:
@@ -109,9 +110,13 @@ def _part(value: Any, where: str, paths: bool) -> Part:
     for name in ("words", "item"):
         if value.get(name) is not None and not isinstance(value[name], str):
             raise _wrong(f"{where}.{name}", value[name], "a text")
+    # JSON can hold half of a surrogate pair, which no answer that shows the query can.
+    check_unicode(f"{where}.words", value.get("words") or "")
     vector = value.get("vector")
     if vector is not None and not (isinstance(vector, list) and all(map(_is_number, vector))):
-        raise QueryError(f"{where}.vector is not a list of numbers", hint="such as [0.1, -0.2]")
+        raise QueryError(
+            f"{where}.vector is not a list of numbers", hint="such as [0.1, -0.2]", field=f"{where}.vector"
+        )
     return Part(
         words=value.get("words"),
         image=_image(value.get("image"), f"{where}.image", paths),
@@ -130,8 +135,10 @@ def _image(value: Any, where: str, paths: bool) -> ImageQuery | None:
         try:
             return base64.b64decode(value[BASE64], validate=True)
         except (binascii.Error, ValueError):
-            raise QueryError(f"{where} is not base64", hint="encode the bytes of the picture's file") from None
-    raise QueryError(f"{where} is no picture", hint=f'give the bytes of its file as {{"{BASE64}": "..."}}')
+            raise QueryError(
+                f"{where} is not base64", hint="encode the bytes of the picture's file", field=where
+            ) from None
+    raise QueryError(f"{where} is no picture", hint=f'give the bytes of its file as {{"{BASE64}": "..."}}', field=where)
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -146,7 +153,7 @@ def _checked(name: str, value: Any) -> Any:
     if name in LISTS:
         value = [value] if isinstance(value, str) else value
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise QueryError(f"{name} is not a list of texts", hint='such as ["price"]')
+            raise QueryError(f"{name} is not a list of texts", hint='such as ["price"]', field=name)
         return tuple(value)
     if not isinstance(value, str):
         raise _wrong(name, value, "a text")
@@ -170,7 +177,7 @@ def _kind(value: Any) -> str:
 
 
 def _wrong(where: str, value: Any, wanted: str) -> QueryError:
-    return QueryError(f"{where} is {_kind(value)}, not {wanted}", hint=f"give {wanted}")
+    return QueryError(f"{where} is {_kind(value)}, not {wanted}", hint=f"give {wanted}", field=where)
 
 
 def _unknown(where: str, name: str, known: Any) -> QueryError:
@@ -178,4 +185,5 @@ def _unknown(where: str, name: str, known: Any) -> QueryError:
     return QueryError(
         f"{where} has no field '{name[:80]}'" + (f"; there is '{near[0]}'" if near else ""),
         hint=f"fields are {', '.join(dict.fromkeys(known))}",
+        field=name[:80],
     )

@@ -70,7 +70,7 @@ class Part:
         if self.vector is not None:
             _check_vector(self.vector)
         if self.item is not None:
-            _check_unicode("the id of an item", self.item)
+            check_unicode("the id of an item", self.item, field="item")
         if not abs(self.weight) <= MAX_WEIGHT:
             raise QueryError(
                 f"a weight is {_number(self.weight)}; it must be between -{MAX_WEIGHT:,.0f} and {MAX_WEIGHT:,.0f}",
@@ -119,13 +119,17 @@ class Query:
             raise QueryError("nothing to search for", hint='give words, such as "red shoes", or a picture, or both')
         if len(self.parts) > MAX_PARTS:
             raise QueryError(
-                f"the query has {len(self.parts):,} parts; at most {MAX_PARTS} are taken", hint="leave the least out"
+                f"the query has {len(self.parts):,} parts; at most {MAX_PARTS} are taken",
+                hint="leave the least out",
+                field="parts",
             )
         if self.by not in BY:
-            raise QueryError(f"by is {str(self.by)[:80]!r}", hint=f"it is one of {', '.join(BY)}")
+            raise QueryError(f"by is {str(self.by)[:80]!r}", hint=f"it is one of {', '.join(BY)}", field="by")
         if self.rerank_when not in RERANK_WHEN:
             raise QueryError(
-                f"rerank_when is {str(self.rerank_when)[:80]!r}", hint=f"it is one of {', '.join(RERANK_WHEN)}"
+                f"rerank_when is {str(self.rerank_when)[:80]!r}",
+                hint=f"it is one of {', '.join(RERANK_WHEN)}",
+                field="rerank_when",
             )
         if self.by == "lexical" and any(part.words is None for part in self.parts):
             raise QueryError(
@@ -138,19 +142,23 @@ class Query:
         for name, texts, most in (("sort", self.sort, MAX_SORTS), ("facets", self.facets, MAX_FACETS)):
             if len(texts) > most:
                 raise QueryError(
-                    f"{name} has {len(texts):,} texts; at most {most} are taken", hint="leave the least out"
+                    f"{name} has {len(texts):,} texts; at most {most} are taken",
+                    hint="leave the least out",
+                    field=name,
                 )
             for text in texts:
-                _check_unicode(name, text)
-        _check_unicode("filter", self.filter or "")
-        _check_unicode("group", self.group or "")
+                check_unicode(name, text)
+        check_unicode("filter", self.filter or "")
+        check_unicode("group", self.group or "")
 
     def _check_numbers(self) -> None:
         for name, (least, most, hint) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 raise QueryError(
-                    f"{name} is {_number(value)}; it must be between {least} and {_number(most)}", hint=hint
+                    f"{name} is {_number(value)}; it must be between {least} and {_number(most)}",
+                    hint=hint,
+                    field=name,
                 )
 
     @classmethod
@@ -176,12 +184,15 @@ def _number(number: float) -> str:
     return f"{number:,}" if isinstance(number, float) or abs(number) < 10**18 else "a number of more than 18 digits"
 
 
-def _check_unicode(name: str, text: str) -> None:
-    """Half of a surrogate pair, which JSON can hold and a database cannot, is refused where fields are looked up."""
+def check_unicode(name: str, text: str, field: str | None = None) -> None:
+    """Raise QueryError for a text that UTF-8 cannot write.
+
+    Half of a surrogate pair, which JSON can hold and a database cannot, is refused where fields are looked up.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise QueryError(f"{name} is not valid Unicode", hint="write it in UTF-8") from None
+        raise QueryError(f"{name} is not valid Unicode", hint="write it in UTF-8", field=field or name) from None
 
 
 def _check_words(words: str) -> None:

@@ -60,6 +60,7 @@ def hits_of(
                 rules=touched_by(i),
                 first_rank=was,
                 rerank_score=match,
+                photo_id=photo if photo != NO_ID else None,
             )
         )
     return tuple(hits)

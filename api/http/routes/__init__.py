@@ -2,15 +2,29 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, embeddings, explanations, facets, health, metrics, photos, rerank
+from api.http.routes import (
+    collections,
+    embeddings,
+    explanations,
+    facets,
+    health,
+    metrics,
+    photos,
+    rerank,
+    search,
+    similar,
+)
 
+# Those of one thing of an item stand before the item: its id may hold slashes, and would take them for a part of it.
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     metrics.router,
     collections.router,
-    photos.router,
-    explanations.router,
+    search.router,
     facets.router,
+    explanations.router,
+    photos.router,
+    similar.router,
     embeddings.router,
     rerank.router,
 )

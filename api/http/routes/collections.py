@@ -1,11 +1,10 @@
 """Which collections there are, and what they hold."""
 
-from pathlib import Path
-
 from fastapi import APIRouter
 
 from api.http.dependencies import ServedDep, ServerDep
 from api.http.models.collections import Collections, CollectionSummary
+from api.http.privacy import model_name
 from api.http.server import Served
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
@@ -36,8 +35,3 @@ def summary(served: Served) -> CollectionSummary:
         dimension=state["dimension"],
         revision=state["revision"],
     )
-
-
-def model_name(name: str) -> str:
-    """An encoder's name as it may be told: of one that was trained here only the folder's own name."""
-    return Path(name).name if Path(name).is_absolute() or Path(name).exists() else name

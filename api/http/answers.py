@@ -1,0 +1,58 @@
+"""Answers as they go out: those of the command line, with addresses of photos in place of paths."""
+
+from typing import Any
+
+from api.answers import answer_json
+from api.http.links import photo_url
+from api.http.server import Served
+from retrieval.errors import CollectionChanged
+from retrieval.explain.why import Explanation, explain
+from retrieval.index.base import NO_ID
+from retrieval.query import Query
+from retrieval.search import Answer, Searcher
+
+EXPLAINED = 20  # hits of an answer that are explained at most: each costs as much as several searches
+TRIES = 5  # snapshots, where a writer is a revision ahead each time
+
+
+def answered(served: Served, query: Query, *, explained: bool = False) -> dict[str, Any]:
+    """The answer to a query as it goes out. explained: each of the first `EXPLAINED` hits with why it is there.
+
+    Raises what `Searcher.answer` and `explain` raise.
+    """
+    answer, why = _explained(served.searcher, query) if explained else (served.searcher.answer(query), ())
+    value = search_json(served, answer)
+    for hit, one in zip(value["hits"], why, strict=False):
+        hit["explanation"] = explanation_json(served, one)
+        del hit["explanation"]["query"]
+    return value
+
+
+def search_json(served: Served, answer: Answer) -> dict[str, Any]:
+    """An answer as JSON values that name no path."""
+    value = answer_json(answer)
+    for shown, hit in zip(value["hits"], answer.hits, strict=True):
+        shown["photo"] = None if hit.photo is None else photo_url(served.name, hit.item_id, hit.photo_id)
+    value["notes"] = [served.told(note) for note in answer.notes]
+    if answer.reranked is not None and isinstance(answer.reranked.get("skipped"), str):
+        value["reranked"] = {**answer.reranked, "skipped": served.told(answer.reranked["skipped"])}
+    return value
+
+
+def explanation_json(served: Served, found: Explanation) -> dict[str, Any]:
+    """An explanation as JSON values that name no path."""
+    row = next((place.row for place in found.places if place.leg == "image"), NO_ID)
+    photo = None if found.photo is None else photo_url(served.name, found.item_id, None if row == NO_ID else row)
+    return {**found.to_json(), "photo": photo}
+
+
+def _explained(searcher: Searcher, query: Query) -> tuple[Answer, list[Explanation]]:
+    for attempt in range(TRIES):
+        try:
+            with searcher.collection.snapshot():  # hits and reasons are of one revision
+                answer = searcher.answer(query)
+                return answer, [explain(searcher, query, hit.item_id) for hit in answer.hits[:EXPLAINED]]
+        except CollectionChanged:
+            if attempt == TRIES - 1:
+                raise
+    raise AssertionError
