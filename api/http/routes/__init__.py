@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api.http.routes import (
     collections,
+    docs,
     embeddings,
     explanations,
     facets,
@@ -13,17 +14,21 @@ from api.http.routes import (
     photos,
     rerank,
     search,
+    similar,
 )
 
+# Those of one thing of an item stand before the item: its id may hold slashes, and would take them for a part of it.
 ROUTERS: tuple[APIRouter, ...] = (
     page.router,
+    docs.router,
     health.router,
     metrics.router,
     collections.router,
     search.router,
-    photos.router,
-    explanations.router,
     facets.router,
+    explanations.router,
+    photos.router,
+    similar.router,
     embeddings.router,
     rerank.router,
 )
