@@ -5,6 +5,7 @@ import binascii
 import re
 
 from api.http.errors import Invalid
+from api.http.fetch import Fetcher
 from api.http.models.documents import ImageInput, ImageUrlInput, ItemInput, TextInput
 from api.http.settings import ServerSettings
 
@@ -38,8 +39,6 @@ def picture_bytes(given: ImageInput | ImageUrlInput, settings: ServerSettings, f
             hint="send a data URL; whoever runs the server can start it with --allow-url",
             field=place,
         )
-    from api.http.fetch import Fetcher
-
     return Fetcher(settings.upload_limit).image_bytes(url)
 
 
