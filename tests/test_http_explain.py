@@ -76,7 +76,7 @@ class TestFacets:
         fill(tmp_path / "shop", items, GridColourEncoder())
         with client_of(tmp_path / "shop", encoder=GridColourEncoder()) as client:
             assert client.get(f"{V1}/facets", params={"field": "brand"}).json()["matched"] == 2
-            apply_rules(tmp_path / "shop", b"hides:\n- {items: sku-red}\n", name="rules.yaml")
+            apply_rules(tmp_path / "shop", b"version: 1\nhides: [{items: sku-red}]", name="rules.yaml")
             answer = client.get(f"{V1}/facets", params={"field": "brand"}).json()
         assert (answer["matched"], answer["facets"][0]["values"][0]["count"]) == (1, 1)
 
@@ -132,9 +132,9 @@ class TestExplain:
         [
             ({"query": {"words": "red"}, "item_id": "nothing"}, 404, "not_found"),
             ({"query": {"words": "red"}}, 422, "invalid"),
-            ({"query": {"word": "red"}, "item_id": "words"}, 422, "query_error"),
+            ({"query": {"word": "red"}, "item_id": "words"}, 422, "invalid"),
             ({"query": {}, "item_id": "words"}, 422, "query_error"),
-            ({"query": {"image": "/etc/passwd"}, "item_id": "words"}, 422, "query_error"),
+            ({"query": {"image": "/etc/passwd"}, "item_id": "words"}, 422, "invalid"),
             ({"query": {"image": {"base64": "AAAA"}}, "item_id": "words"}, 422, "image_error"),
             ({"query": {"words": "red", "filter": "colour = 1"}, "item_id": "words"}, 422, "filter_error"),
             ({"query": {"item": "nothing"}, "item_id": "words"}, 422, "query_error"),

@@ -1,7 +1,7 @@
 """Which collection stands for the model, or the collection, that a request names."""
 
 from api.http.errors import NotFound
-from api.http.routes.collections import model_name
+from api.http.privacy import model_name
 from api.http.server import Served, Server
 
 

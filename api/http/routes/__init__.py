@@ -13,17 +13,20 @@ from api.http.routes import (
     photos,
     rerank,
     search,
+    similar,
 )
 
+# Those of one thing of an item stand before the item: its id may hold slashes, and would take them for a part of it.
 ROUTERS: tuple[APIRouter, ...] = (
     page.router,
     health.router,
     metrics.router,
     collections.router,
     search.router,
-    photos.router,
-    explanations.router,
     facets.router,
+    explanations.router,
+    photos.router,
+    similar.router,
     embeddings.router,
     rerank.router,
 )

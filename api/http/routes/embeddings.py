@@ -14,7 +14,7 @@ from api.http.documents import picture_bytes, text_of
 from api.http.errors import Invalid
 from api.http.models.documents import TextInput
 from api.http.models.embeddings import EmbeddingInput, Embeddings, EmbeddingsRequest
-from api.http.routes.collections import model_name
+from api.http.privacy import model_name
 from api.http.server import Server
 from retrieval.encoders.base import FloatArray
 from retrieval.judging import encoded_pictures

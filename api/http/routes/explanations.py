@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from api.captions import caption
+from api.http.answers import explanation_json
 from api.http.dependencies import ItemId, ServedDep, ServerDep
-from api.http.links import photo_url
-from api.http.models.explanations import ExplainRequest, Explanation
+from api.http.models.explanation import Explanation
+from api.http.models.search import ExplainRequest, QueryFields
 from api.http.photos import gone, item_key, photo_of, picture_of
 from api.http.server import Served
 from retrieval.catalogue.photo_queries import PhotoRow
@@ -40,12 +41,9 @@ async def explain_item(server: ServerDep, served: ServedDep, asked: ExplainReque
     """Say what a search makes of one item: its exact places, and the step at which it fell out."""
 
     def explained() -> Explanation:
-        query = from_json(asked.query)
+        query = from_json(asked.query.query_json())
         item_key(served, asked.item_id)
-        found = explain(served.searcher, query, asked.item_id)
-        best = next((each.row for each in found.places if each.leg == "image"), None)
-        photo = None if found.photo is None else photo_url(served.name, asked.item_id, best)
-        return Explanation.model_validate(found.to_json() | {"photo": photo})
+        return Explanation.model_validate(explanation_json(served, explain(served.searcher, query, asked.item_id)))
 
     return await server.run(explained)
 
@@ -68,12 +66,12 @@ async def post_heat_map(
     server: ServerDep,
     served: ServedDep,
     item_id: ItemId,
-    query: Annotated[dict[str, Any], Body(description="A query, as a search takes it.", examples=[{"words": "sole"}])],
+    query: QueryFields,
     photo: PhotoId = None,
     overlay: Overlay = False,
 ) -> Response:
     """Show where in its photo an item fits a query of any parts."""
-    return await server.run(lambda: drawn(served, item_id, from_json(query), photo, overlay=overlay))
+    return await server.run(lambda: drawn(served, item_id, from_json(query.query_json()), photo, overlay=overlay))
 
 
 def drawn(served: Served, item_id: str, query: SearchQuery, photo_id: int | None, *, overlay: bool) -> Response:

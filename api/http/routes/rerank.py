@@ -12,7 +12,7 @@ from api.http.errors import Invalid
 from api.http.models.documents import ImageInput, ImageUrlInput, ItemInput
 from api.http.models.rerank import RankedDocument, RerankDocument, Reranked, RerankMeta, RerankRequest, RerankResult
 from api.http.photos import item_key
-from api.http.routes.collections import model_name
+from api.http.privacy import model_name
 from api.http.server import Served, Server
 from retrieval.judging import Document, StoredItem, judged
 
