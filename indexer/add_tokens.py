@@ -18,7 +18,7 @@ from sqlalchemy import delete, insert, select
 from indexer.changes import advance
 from indexer.contents import Content, contents_without_tokens, hashes_of, known_tokens
 from indexer.encoding import TEXTS_AT_ONCE, Encoding
-from indexer.memory import free_memory, limits
+from indexer.memory import BYTES_PER_PIXEL, free_memory, limits
 from indexer.summary import MAX_PROBLEMS, Progress
 from indexer.tokens import replace_others, required_spec
 from indexer.writer import CollectionWriter, open_existing
@@ -33,7 +33,6 @@ from retrieval.errors import ImageError
 from retrieval.images import MAX_PIXELS, decode, read_file
 from retrieval.tokens.value import TokenSpec
 
-BYTES_PER_PIXEL = 3
 CHANGED = "changed since it was indexed; index its source again"
 
 

@@ -29,6 +29,21 @@ def publish(temporary: Path, final: Path) -> None:
         _flush(final.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, if it is not there, so that it is still there after a power cut; its parent exists."""
+    with disk_errors(path):
+        if not path.is_dir():
+            path.mkdir(exist_ok=True)
+            _flush(path.parent)
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file, if it is not there, so that it is still there after a power cut."""
+    with disk_errors(path):
+        path.touch()
+        _flush(path.parent)
+
+
 def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

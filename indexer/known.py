@@ -45,9 +45,8 @@ def known_files(
 
 def known_items(connection: Connection, names: Sequence[str]) -> dict[str, KnownItem]:
     """Stored items with these ids, with their photos and texts."""
-    rows = _each(
-        connection, select(items.c.id, items.c.item_id, items.c.source_id, items.c.row_hash), items.c.item_id, names
-    )
+    columns = (items.c.id, items.c.item_id, items.c.source_id, items.c.row_hash, sources.c.kind)
+    rows = _each(connection, select(*columns).join_from(items, sources), items.c.item_id, names)
     keys = [row.id for row in rows]
     item_photos: dict[int, dict[str, KnownPhoto]] = defaultdict(dict)
     statement = select(*_photo_columns()).join_from(photos, items)
@@ -58,7 +57,13 @@ def known_items(connection: Connection, names: Sequence[str]) -> dict[str, Known
         item_texts[row.item][row.field, row.content] = row.id
     return {
         row.item_id: KnownItem(
-            row.id, row.item_id, row.source_id, row.row_hash, photos=item_photos[row.id], texts=item_texts[row.id]
+            row.id,
+            row.item_id,
+            row.source_id,
+            row.row_hash,
+            photos=item_photos[row.id],
+            texts=item_texts[row.id],
+            source_kind=row.kind,
         )
         for row in rows
     }
@@ -93,6 +98,12 @@ def known_contents(connection: Connection, hashes: Sequence[str]) -> dict[str, l
         for row in connection.execute(statement, {"hashes": list(chunk)}):
             found[row.content_hash].append(KnownPhoto(*row))
     return found
+
+
+def known_hashes(connection: Connection, hashes: Sequence[str]) -> set[str]:
+    """Those of these content hashes that a stored photo has."""
+    statement = select(photos.c.content_hash).distinct()
+    return {row.content_hash for row in _each(connection, statement, photos.c.content_hash, hashes)}
 
 
 def _photo_columns() -> list[ColumnElement[Any]]:

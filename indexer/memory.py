@@ -8,6 +8,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 # More than 32 photos at once gain nothing on a CPU, and as many are stored in one transaction: results should not wait.
 MOST_AT_ONCE = 32
+BYTES_PER_PIXEL = 3  # encoders take 8-bit RGB
 MOST_AHEAD = 3 * MOST_AT_ONCE  # 15 MB at 224 pixels, and the encoder never waits for one slow file
 # Memory that encoding takes for each photo, in multiples of its pixels as bytes: the starter took 14.5 MB, 101 times.
 # Its first layers are wide; a transformer needs less.

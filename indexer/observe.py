@@ -21,7 +21,7 @@ def observe(
     """The items with the state of their files. A file whose stamp is the stored one is not read."""
     named = [[(item.item_id, path) for path in dict.fromkeys(item.photos)] for item in items]
     flat = [(path, files.get((item_id, str(path)))) for photos in named for item_id, path in photos]
-    seen = iter(_judged_gone(list(pool.map(lambda pair: _observe_photo(*pair), flat))))
+    seen = iter(_judged_gone(list(pool.map(lambda pair: observe_photo(*pair), flat))))
     return [
         ObservedItem(
             item,
@@ -32,7 +32,8 @@ def observe(
     ]
 
 
-def _observe_photo(path: Path, entry: KnownFile | None) -> ObservedPhoto:
+def observe_photo(path: Path, entry: KnownFile | None = None) -> ObservedPhoto:
+    """The state of one file. entry: what the ledger says of it; a file whose stamp is that one's is not read."""
     name = str(path)
     try:
         status = path.stat()

@@ -15,8 +15,9 @@ from indexer.calibration import recalibrate
 from indexer.changes import FinishedItem
 from indexer.compaction import compact
 from indexer.encoding import Decoded, EncodeQueue, Encoding, Working, as_stored
+from indexer.items.uploads import sweep_uploads
 from indexer.known import known_contents, known_files, known_items
-from indexer.memory import Limits, free_memory, limits
+from indexer.memory import BYTES_PER_PIXEL, Limits, free_memory, limits
 from indexer.observe import observe
 from indexer.plan import Action, ItemPlan, Outcome, PhotoPlan, Planner
 from indexer.sources.base import Rejected, Source, SourceItem
@@ -32,7 +33,6 @@ from retrieval.images import MAX_PIXELS, decode_file
 from retrieval.index.ladder import EXACT_ROWS
 
 CHUNK = 256  # items planned at once: five queries a chunk
-BYTES_PER_PIXEL = 3  # encoders take 8-bit RGB
 UNSTORED = 512  # finished items that need no encoding wait for company at most this long
 # Photos stored between two looks at the index in a long run: a reader of an unfinished collection never has more than
 # these to search one by one. A rebuild at 100,000 rows takes seconds, encoding 8,192 photos minutes.
@@ -95,6 +95,8 @@ def index_sources(
                 one.finish()
         for one in folders:
             one.finish()
+        if run.summary.removed or run.summary.taken_over:
+            sweep_uploads(folder, writer.engine)
         compact(folder, writer.engine, lambda done, rows: tell(Progress("index", done, rows)), exact_rows=exact_rows)
         recalibrate(folder, writer.engine, encoder)
         if with_tokens:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from indexer.sources.base import SourceItem
+from indexer.sources.base import PROGRAM_KIND, SourceItem
 from indexer.state import FileStamp, Known, KnownFile, KnownItem, KnownPhoto, ObservedItem, ObservedPhoto, given_up
 
 
@@ -159,9 +159,10 @@ class Planner:
         """Why this id may not be taken over from another source; empty if it may.
 
         A later catalogue file updates the items of an earlier one. Equal file names in two folders are different
-        photos, unless the other's file is gone (then the folder was moved).
+        photos, unless the other's file is gone (then the folder was moved). Whoever wrote an item last owns it where a
+        program put it, or puts it now.
         """
-        if stored is None or stored.source_id == self.source_id:
+        if stored is None or stored.source_id == self.source_id or stored.source_kind == PROGRAM_KIND:
             return ""
         if self.kind != "folder" and stored.source_id in self.earlier:
             return f"id '{item.item_id}' already came from {self.earlier[stored.source_id]} in this run"

@@ -86,7 +86,7 @@ class KnownFile:
 
 @dataclass(frozen=True)
 class KnownItem:
-    """A stored item with its photos by path, its texts by (field, content), and its ledger entries."""
+    """A stored item with its photos by path and its texts by (field, content). source_kind: of its source."""
 
     item_key: int
     item_id: str
@@ -94,6 +94,7 @@ class KnownItem:
     row_hash: str
     photos: Mapping[str, KnownPhoto] = field(default_factory=dict)
     texts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    source_kind: str = ""
 
 
 @dataclass(frozen=True)

@@ -67,9 +67,11 @@ class CollectionWriter:
             last = queries.counter(connection, "ledger")
         return SourceRow(found, source.kind, location), SeenEntries(last)
 
-    def store(self, source: SourceRow, finished: Sequence[FinishedItem]) -> None:
-        """Write a batch in one transaction."""
+    def store(self, source: SourceRow, finished: Sequence[FinishedItem], gone: Sequence[int] = ()) -> None:
+        """Write a batch in one transaction. gone: ids of ledger entries that hold no more."""
         with self.engine.begin() as connection:
+            for chunk in chunks(gone):
+                connection.execute(delete(ledger).where(ledger.c.id.in_(chunk)))
             changes = Changes(connection, source.id, self.encoder_id)
             for one in finished:
                 if source.keeps(one):

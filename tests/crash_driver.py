@@ -22,6 +22,7 @@ import indexer.compaction
 import indexer.durable
 import indexer.pipeline
 from indexer.add_tokens import add_tokens
+from indexer.items import PutItem, delete_items, put_items
 from indexer.pipeline import index_sources
 from indexer.rules import apply_rules
 from indexer.sources import open_source
@@ -92,9 +93,11 @@ def die_while_calibrating(number: int) -> None:
 def work(job: dict[str, Any]) -> None:
     """One task: `index`, `calibrate` (an index run that can die at its end only), `tag`, `rules`, `tokens` or `add`.
 
-    `tokens` is an index run that keeps tokens, `add` adds them to what is there.
+    `tokens` is an index run that keeps tokens, `add` adds them to what is there. `put` writes items, `delete` takes
+    some away.
 
-    job: task, sources, collection, exact_rows; pause (s a photo), min_delta and die_at as wanted; labels, rules.
+    job: task, sources, collection, exact_rows; pause (s a photo), min_delta and die_at as wanted; labels, rules,
+    items (id, title and photos in hex) or the ids to delete.
     """
     indexer.compaction.MIN_DELTA = job["min_delta"]
     folder, task, number = Path(job["collection"]), job["task"], job["die_at"]
@@ -107,6 +110,11 @@ def work(job: dict[str, Any]) -> None:
             tag(folder, ColourEncoder(), job["labels"], field="look", min_confidence=0, top=1, store=True)
         case "rules":
             apply_rules(folder, job["rules"].encode(), name="rules.yaml")
+        case "put":
+            given = [PutItem(name, title, photos=tuple(map(bytes.fromhex, data))) for name, title, data in job["items"]]
+            put_items(folder, ColourEncoder(), given)
+        case "delete":
+            delete_items(folder, job["items"])
         case "add":
             add_tokens(folder, PlaceEncoder())
         case "tokens":

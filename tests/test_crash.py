@@ -254,12 +254,14 @@ class Driver:
         min_delta: int = 1_000,
         labels: Sequence[str] = (),
         rules: str = "",
+        items: Sequence[Any] = (),
     ) -> tuple[bool, float]:
         """Whether the run was killed, and how many seconds it ran."""
         job = {
             "task": task,
             "labels": list(labels),
             "rules": rules,
+            "items": list(items),
             "sources": [str(source.path) for source in shop.sources],
             "collection": str(shop.collection),
             "exact_rows": shop.exact_rows,

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+PROGRAM_KIND = "program"  # of the source whose items no file names: see `indexer/items`
+
 
 @dataclass(frozen=True)
 class SourceItem:

@@ -9,6 +9,7 @@ from api.http.routes import (
     facets,
     health,
     metrics,
+    page,
     photos,
     rerank,
     search,
@@ -17,6 +18,7 @@ from api.http.routes import (
 
 # Those of one thing of an item stand before the item: its id may hold slashes, and would take them for a part of it.
 ROUTERS: tuple[APIRouter, ...] = (
+    page.router,
     health.router,
     metrics.router,
     collections.router,
