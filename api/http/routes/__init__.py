@@ -2,6 +2,6 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, health, search
+from api.http.routes import collections, health, items, search, tags
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, collections.router, search.router)
+ROUTERS: tuple[APIRouter, ...] = (health.router, collections.router, search.router, tags.router, items.router)
