@@ -10,7 +10,17 @@ from typing import Annotated
 
 import typer
 
-from api import evaluation_cli, explain_cli, export_cli, rules_cli, search_cli, serve_cli, tag_cli, training_cli
+from api import (
+    evaluation_cli,
+    explain_cli,
+    export_cli,
+    key_cli,
+    rules_cli,
+    search_cli,
+    serve_cli,
+    tag_cli,
+    training_cli,
+)
 from api.options import DEFAULT_COLLECTION, CollectionOption, JsonOption, RuntimeOption
 
 app = typer.Typer(
@@ -142,6 +152,7 @@ export_cli.register(app)
 explain_cli.register(app)
 rules_cli.register(app)
 tag_cli.register(app)
+key_cli.register(app)
 
 
 def main() -> None:

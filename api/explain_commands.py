@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from api.captions import caption
 from api.formats import one_line
 from api.output import out, print_json
 from retrieval.errors import CatalensError, ImageError, QueryError, StorageError
@@ -58,7 +59,6 @@ def _drawn(searcher: "Searcher", query: "Query", photo: str | None, heatmap: Pat
     from retrieval.explain.drawing import MAX_SIDE, draw
     from retrieval.explain.heat_map import heat_map
     from retrieval.images import decode_file
-    from retrieval.query.json_form import shown
 
     if heatmap.suffix.lower() != ".png":  # before anything of the user's is written over
         raise StorageError(f"{heatmap} is no name for a picture", hint="name a file that ends in .png")
@@ -70,22 +70,11 @@ def _drawn(searcher: "Searcher", query: "Query", photo: str | None, heatmap: Pat
         raise ImageError(f"no heat map: {photo}: {error}", hint="if photos were moved, run catalens index") from error
     rules = searcher.collection.view().rules
     made = heat_map(searcher.encoder, picture, searcher.vectors(query).of("image", rules)[0])
-    asked = " + ".join(_said(part) for part in shown(query)["parts"])
     try:
-        heatmap.write_bytes(draw(picture, made, asked))
+        heatmap.write_bytes(draw(picture, made, caption(query)))
     except OSError as error:
         raise StorageError(f"cannot write {heatmap}: {error.strerror or error}", hint="name another file") from error
     return made
-
-
-def _said(part: dict[str, Any]) -> str:
-    """A part of the query in few words: `0.5 × wool`, `item A-1`."""
-    weight = f"{part['weight']:g} × " if "weight" in part else ""
-    for name in ("words", "image", "item", "vector"):
-        if name in part:
-            value = Path(part[name]).name if name == "image" else str(part[name])
-            return weight + (value if name == "words" else f"{name} {value}")
-    return weight
 
 
 def _print(found: "Explanation") -> None:

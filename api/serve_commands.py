@@ -1,12 +1,19 @@
 """What `catalens serve` does and prints."""
 
+import signal
 import socket
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api.output import err
 from retrieval.errors import CatalensError
+
+if TYPE_CHECKING:
+    from api.http.settings import ServerSettings
 
 GRACE_SECONDS = 30  # for requests in flight when the server is asked to end
 
@@ -15,20 +22,43 @@ class CannotListen(CatalensError):
     """The address and port cannot be listened on."""
 
 
-def serve(collections: Sequence[Path], host: str, port: int, others: Mapping[str, Any]) -> None:
-    """Serve until a signal ends it. others: fields of `ServerSettings`.
+@dataclass(frozen=True)
+class Outside:
+    """What concerns the process and not the app.
 
-    Raises CannotListen for a port that is taken, CollectionNotFound and other errors of collections, and what
-    `load_encoder` raises, in this order: what is quick to find out comes before a model is loaded.
+    hosts: names to answer to beside those of the address. proxy: address that may say who its clients are.
+    access_log: whether requests are logged.
     """
+
+    hosts: tuple[str, ...] = ()
+    proxy: str | None = None
+    access_log: bool = True
+
+
+def serve(
+    collections: Sequence[Path], host: str, port: int, others: Mapping[str, Any], outside: Outside | None = None
+) -> None:
+    """Serve until a signal ends it; requests in flight are answered first. others: fields of `ServerSettings`.
+
+    Raises KeyFileError, CannotListen for a port that is taken, CollectionNotFound and other errors of collections, and
+    what `load_encoder` raises, in this order: what is quick to find out comes before a model is loaded.
+    """
+    from api.http.exposure import hosts_of, warning
+    from api.http.keys import ApiKeys
     from api.http.settings import ServerSettings, named
     from retrieval.collection import Collection
 
+    outside = outside or Outside()
     settings = ServerSettings(named(collections), **others)
+    if settings.api_key_file is not None:
+        ApiKeys.read(settings.api_key_file)
     for folder in settings.collections.values():
         Collection.open(folder).close()
     with listening(host, port) as bound:
-        _run(settings, bound)
+        address = bound.getsockname()[0]
+        if text := warning(address, keys=settings.api_key_file is not None):
+            err.print(text, markup=False, soft_wrap=True)
+        _run(replace(settings, hosts=hosts_of(address, host, outside.hosts)), bound, outside)
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -51,11 +81,13 @@ def listening(host: str, port: int) -> socket.socket:
     return bound
 
 
-def _run(settings: Any, bound: socket.socket) -> None:
+def _run(settings: "ServerSettings", bound: socket.socket, outside: Outside) -> None:
     import uvicorn
 
     from api.http.app import create_app
+    from api.http.logs import log_to
 
+    log_to(sys.stderr, requests=outside.access_log)
     app = create_app(settings)
 
     class Announced(uvicorn.Server):
@@ -65,14 +97,20 @@ def _run(settings: Any, bound: socket.socket) -> None:
                 err.print(f"Catalens is at {_address(bound)}  (Ctrl-C ends it)", markup=False, soft_wrap=True)
 
     config = uvicorn.Config(
-        app, log_level="critical", access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_SECONDS
+        app,
+        http="h11",  # httptools, which uvicorn takes where it is installed, has no limit on the size of headers
+        ws="none",
+        proxy_headers=outside.proxy is not None,
+        forwarded_allow_ips=outside.proxy,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = Announced(config)
-    try:
-        server.run(sockets=[bound])
-    except SystemExit:
-        if app.state.failed is None:
-            raise
+    # uvicorn ends in order at either signal and then raises it again, for whoever had it before.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), suppress(SystemExit):  # it exits where a start failed, which is told below
+        Announced(config).run(sockets=[bound])
     if app.state.failed is not None:
         raise app.state.failed
 

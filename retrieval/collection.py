@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.catalogue import lexical, queries, rule_queries, token_queries, whole_items
+from retrieval.catalogue import lexical, photo_queries, queries, rule_queries, token_queries, whole_items
 from retrieval.catalogue.lexical import Matches, Postings
+from retrieval.catalogue.photo_queries import PhotoRow
 from retrieval.catalogue.queries import ItemRow, Modality, OwnerRow, Problem
 from retrieval.catalogue.rule_queries import StoredRules
 from retrieval.catalogue.whole_items import WholeItem
@@ -120,6 +121,16 @@ class Collection(Revisions):
         """The id of each item's first photo; items without one are missing."""
         with self._reading() as connection:
             return queries.first_photos(connection, item_keys)
+
+    def item_photos(self, item_key: int) -> list[PhotoRow]:
+        """An item's photos, the first first; empty for one that has none, or that was deleted meanwhile."""
+        with self._reading() as connection:
+            return photo_queries.photos_of_item(connection, item_key)
+
+    def owners(self, modality: Modality, item_key: int) -> list[int]:
+        """Ids of an item's photos or texts, ascending."""
+        with self._reading() as connection:
+            return queries.owners_of_item(connection, modality, item_key)
 
     def item_vectors(self, item_key: int, modality: Modality) -> npt.NDArray[np.float16]:
         """Stored unit vectors of an item's photos or texts, float16 [n, dimension]; n may be 0."""

@@ -61,7 +61,10 @@ class Answer:
 
 
 class Searcher:
-    """Answers queries on one collection. Safe to use from many threads."""
+    """Answers queries on one collection. Safe to use from many threads.
+
+    encoding: what makes vectors of queries. reranker: what judges their best hits.
+    """
 
     def __init__(
         self,
@@ -83,8 +86,8 @@ class Searcher:
             require_readable(reranker.spec, encoder)
         self.collection = collection
         self.encoder = encoder
-        self._encoding = QueryEncoder(collection, encoder)
-        self._reranker = QueryReranker(reranker, encoder.spec, runtime)
+        self.encoding = QueryEncoder(collection, encoder)
+        self.reranker = QueryReranker(reranker, encoder.spec, runtime)
         self._scopes = Scopes()
 
     @classmethod
@@ -170,18 +173,18 @@ class Searcher:
     @property
     def query_cache(self) -> QueryCache:
         """The vectors of the last texts that were asked for."""
-        return self._encoding.texts
+        return self.encoding.texts
 
     def vectors(self, query: Query) -> QueryVectors:
         """The query as vectors; nothing is encoded before it is asked for."""
-        return QueryVectors(self._encoding, query, with_tokens=self._reads_tokens(query))
+        return QueryVectors(self.encoding, query, with_tokens=self._reads_tokens(query))
 
     def _reads_tokens(self, query: Query) -> bool:
         """Will a reranker ask for the query's tokens? False too where that cannot be said; reranking then says why."""
         if not query.rerank or query.rerank_deadline == 0 or direction_of(query) is None:
             return False
         try:
-            spec = self._encoding.token_spec
+            spec = self.encoding.token_spec
         except Exception:  # a damaged file of the encoder's that plain search does not read
             return False
         return spec is not None and self.collection.token_spec() == spec
@@ -199,7 +202,7 @@ class Searcher:
         vectors = vectors or self.vectors(query)
         words = " ".join(words for words, weight in query.words if weight > 0) or None
         view, table = self.collection.view(), None
-        reranking = Reranking(self.collection, vectors, self._reranker, query) if query.rerank else None
+        reranking = Reranking(self.collection, vectors, self.reranker, query) if query.rerank else None
         while True:
             ruleset = view.rules if rules is None else rules
             active = ruleset.for_query(words)

@@ -1,6 +1,6 @@
 """A real collection of colours behind a real app, in the test's own process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from api.http.app import create_app
+from api.http.encoders import Load
 from api.http.settings import ServerSettings
 from indexer.sources.base import SourceItem
 from retrieval.encoders.base import DualEncoder
@@ -32,12 +33,20 @@ def colour_shop(folder: Path, name: str = "shop") -> Path:
 
 
 @contextmanager
-def client_of(*collections: Path, encoder: DualEncoder | None = None, **settings: Any) -> Iterator[TestClient]:
+def client_of(
+    *collections: Path,
+    encoder: DualEncoder | None = None,
+    encoders: Mapping[str, DualEncoder] | None = None,
+    load: Load | None = None,
+    **settings: Any,
+) -> Iterator[TestClient]:
     """A client of an app that serves these collections by their folders' names. settings: of `ServerSettings`.
 
+    encoder: of all collections; encoders: by the model's name; load: makes the encoder of a model's name.
     A failure of the server is an answer, not an exception.
     """
     made = ServerSettings({folder.name: folder for folder in collections}, **settings)
     one = encoder or ColourEncoder()
-    with TestClient(create_app(made, load=lambda _: one), raise_server_exceptions=False) as client:
+    loading = load or (lambda name: (encoders or {}).get(name, one))
+    with TestClient(create_app(made, load=loading), raise_server_exceptions=False) as client:
         yield client

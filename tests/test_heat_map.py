@@ -11,7 +11,7 @@ from retrieval.encoders.base import DualEncoder
 from retrieval.errors import EncoderError, QueryError
 from retrieval.explain.colours import colour_map
 from retrieval.explain.deletion import STEPS, blurred, faithfulness
-from retrieval.explain.drawing import MAX_SIDE, MIN_WIDTH, draw, shares
+from retrieval.explain.drawing import MAX_SIDE, MIN_WIDTH, OVERLAY_SIDE, alone, draw, shares
 from retrieval.explain.geometry import Window, resized, window
 from retrieval.explain.heat_map import heat_map
 from retrieval.explain.occlusion import GRID, occlusion_map
@@ -269,3 +269,41 @@ def test_a_photo_that_is_a_file(tmp_path: Path) -> None:
     photo = decode((tmp_path / "photo.png").read_bytes(), target=1024).image
     data = draw(photo, heat_map(encoder, photo, vector(encoder, "red")), "red")
     assert data.startswith(b"\x89PNG")
+
+
+class TestAlone:
+    """The map without its photo, for a page to lay over it."""
+
+    @pytest.mark.parametrize("size", [(120, 120), (1500, 500), (300, 900), (3, 2000)])
+    def test_it_has_the_shape_of_the_photo_and_is_small(self, size: tuple[int, int]) -> None:
+        encoder = ColourEncoder()
+        photo = thing("red", (0.4, 0.4, 0.6, 0.6), size)
+        made = heat_map(encoder, photo, vector(encoder, "red"), tested=False)
+        with Image.open(io.BytesIO(alone(made, size))) as drawn:
+            assert drawn.mode == "RGBA"
+            assert max(drawn.size) == min(OVERLAY_SIDE, max(size))
+            assert drawn.width == max(1, round(drawn.height * size[0] / size[1])) or drawn.height == round(
+                drawn.width * size[1] / size[0]
+            )
+
+    def test_it_is_opaque_on_the_thing_and_clear_elsewhere(self) -> None:
+        encoder = GridColourEncoder()
+        box = (0.25, 0.25, 0.5, 0.5)
+        made = heat_map(encoder, thing("red", box), vector(encoder, "red"), tested=False)
+        opacity = np.asarray(Image.open(io.BytesIO(alone(made, (120, 120)))))[..., 3]
+        at = np.unravel_index(opacity.argmax(), opacity.shape)
+        assert inside((at[1] / 120, at[0] / 120), box)
+        assert opacity.max() > 100
+        assert opacity[80:, 80:].max() == 0
+
+    def test_where_all_is_seen_no_edge_is_dark(self) -> None:
+        encoder = ColourEncoder()
+        made = heat_map(encoder, thing("red", BOXES["middle"], (1600, 800)), vector(encoder, "red"), tested=False)
+        opacity = np.asarray(Image.open(io.BytesIO(alone(made, (1600, 800)))))[..., 3]
+        assert opacity[[0, -1]].max() == opacity[:, [0, -1]].max() == 0
+
+    def test_what_the_encoder_cuts_off_is_dark(self) -> None:
+        encoder = CroppingEncoder("shortest")
+        made = heat_map(encoder, thing("red", BOXES["middle"], (300, 100)), vector(encoder, "red"), tested=False)
+        drawn = np.asarray(Image.open(io.BytesIO(alone(made, (300, 100)))))
+        assert drawn[50, 5].tolist() == drawn[50, 295].tolist() == [0, 0, 0, 165]

@@ -333,7 +333,7 @@ class TestDeadline:
             asked = searcher.ask(query, Fields.of(query))
             if query.rerank:
                 asked.reranking = Reranking(
-                    searcher.collection, searcher.vectors(query), searcher._reranker, query, clock
+                    searcher.collection, searcher.vectors(query), searcher.reranker, query, clock
                 )
             chosen, _ = page(asked)
             assert asked.reranking is not None or not query.rerank

@@ -1,9 +1,9 @@
 """Answers as they go out: those of the command line, with addresses of photos in place of paths."""
 
 from typing import Any
-from urllib.parse import quote
 
 from api.answers import answer_json
+from api.http.links import photo_url
 from api.http.server import Served
 from retrieval.errors import CollectionChanged
 from retrieval.explain.why import Explanation, explain
@@ -13,18 +13,6 @@ from retrieval.search import Answer, Searcher
 
 EXPLAINED = 20  # hits of an answer that are explained at most: each costs as much as several searches
 TRIES = 5  # snapshots, where a writer is a revision ahead each time
-
-
-def item_url(name: str, item_id: str) -> str:
-    """The address of an item: its id quoted, slashes as they are where browsers leave them so."""
-    odd = not {"", ".", ".."}.isdisjoint(item_id.split("/"))
-    return f"/v1/collections/{name}/items/{quote(item_id, safe='' if odd else '/')}"
-
-
-def photo_url(name: str, item_id: str, photo_id: int | None = None) -> str:
-    """The address of a photo's thumbnail; of the item's first photo where none is named."""
-    chosen = "" if photo_id is None else f"?photo={photo_id}"
-    return f"{item_url(name, item_id)}/photo{chosen}"
 
 
 def answered(served: Served, query: Query, *, explained: bool = False) -> dict[str, Any]:

@@ -8,9 +8,22 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from api.http.encoders import Load
 from api.http.errors import UnexpectedErrors, add_handlers
+from api.http.keys import ApiKeys
+from api.http.measuring import watch
+from api.http.metrics import Metrics
+from api.http.middleware.access_log import AccessLog
+from api.http.middleware.api_keys import ApiKeyCheck
+from api.http.middleware.body_limit import BodyLimit
+from api.http.middleware.cross_site import CrossSiteCheck
+from api.http.middleware.hosts import HostCheck
+from api.http.middleware.measured import Measured
+from api.http.middleware.rate_limit import RateLimit
+from api.http.middleware.request_ids import RequestIds
+from api.http.middleware.security_headers import SecurityHeaders
 from api.http.models.errors import ERRORS
 from api.http.routes import ROUTERS
 from api.http.server import Server
@@ -28,8 +41,9 @@ def create_app(settings: ServerSettings, *, load: Load | None = None) -> FastAPI
     """The server as an ASGI app; its collections are opened and its models loaded when it starts.
 
     load: makes an encoder of a model's name; None for `load_encoder` on the settings' runtime.
-    A start that fails raises; `app.state.failed` keeps why.
+    A start that fails raises; `app.state.failed` keeps why. Raises KeyFileError for a file of API keys at once.
     """
+    metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -49,21 +63,47 @@ def create_app(settings: ServerSettings, *, load: Load | None = None) -> FastAPI
         version=version("catalens"),
         description=ABOUT,
         lifespan=lifespan,
-        middleware=middleware(settings),
+        middleware=middleware(settings, metrics),
         generate_unique_id_function=_operation_id,
         docs_url=None,  # FastAPI's pages load scripts from elsewhere
         redoc_url=None,
     )
-    app.state.server, app.state.failed = Server(settings, load), None
+    app.state.server, app.state.failed, app.state.metrics = Server(settings, load), None, metrics
+    watch(app.state.server, metrics)
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router, responses=ERRORS)
     return app
 
 
-def middleware(_: ServerSettings) -> list[Middleware]:
-    """What every request goes through before its route, the outermost first."""
-    return [Middleware(UnexpectedErrors)]
+def middleware(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
+    """What every request goes through before its route, the outermost first.
+
+    Those that refuse stand inside those that note down, so that refusals have an id, a log line and the headers.
+    A preflight has no key, so CORS comes before keys; a client's key says whose share a request counts to; and nobody
+    reads a body before it is known who sends it.
+    """
+    keys = None if settings.api_key_file is None else ApiKeys.read(settings.api_key_file)
+    order = [Middleware(RequestIds), Middleware(AccessLog), Middleware(Measured, metrics), Middleware(SecurityHeaders)]
+    if settings.hosts:
+        order.append(Middleware(HostCheck, settings.hosts))
+    if settings.cors:
+        order.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors,
+                allow_methods=["GET", "POST", "PUT", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+                expose_headers=["ETag", "Retry-After", "X-Request-ID"],
+                allow_credentials=False,  # keys are in headers; a cookie would make any named site act for the visitor
+            )
+        )
+    order.append(Middleware(CrossSiteCheck, settings.cors))
+    if keys is not None:
+        order.append(Middleware(ApiKeyCheck, keys))
+    if settings.rate_limit is not None:
+        order.append(Middleware(RateLimit, settings.rate_limit))
+    return [*order, Middleware(BodyLimit, settings.upload_limit), Middleware(UnexpectedErrors)]
 
 
 def _operation_id(route: APIRoute) -> str:

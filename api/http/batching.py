@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MOST = 64  # texts of one call of the tower: more gain nothing, and those who came first would wait for all
 
 T = TypeVar("T")
+OnCall = Callable[[int, float], None] | None
+"""Told of each call of a text tower: how many texts, and seconds."""
+
 Call = tuple[Sequence[str], "Future[FloatArray]"]
 
 
@@ -34,6 +37,7 @@ class BatchingEncoder:
     def __init__(self, inner: DualEncoder, batch_ms: float) -> None:
         self.inner, self.batch_ms = inner, batch_ms
         self.calls = self.texts = 0  # of the text tower, and texts in them: what batching gains
+        self.on_call: OnCall = None
         self._text_tower = ThreadPoolExecutor(1, thread_name_prefix="text-tower")
         self._image_tower = ThreadPoolExecutor(1, thread_name_prefix="image-tower")
         self._changing = Lock()
@@ -88,7 +92,10 @@ class BatchingEncoder:
         texts = [text for some, _ in calls for text in some]
         try:
             self.calls, self.texts = self.calls + 1, self.texts + len(texts)
+            began = perf_counter()
             vectors = self.inner.encode_texts(texts)
+            if self.on_call is not None:
+                self.on_call(len(texts), perf_counter() - began)
             ends = np.cumsum([len(some) for some, _ in calls]).tolist()
         except BaseException as error:
             if len(calls) == 1:

@@ -5,7 +5,7 @@ from threading import Lock
 
 from PIL import Image
 
-from api.http.batching import BatchingEncoder, batching
+from api.http.batching import BatchingEncoder, OnCall, batching
 from retrieval.encoders.base import DualEncoder, FloatArray
 from retrieval.rerankers.base import Reranker, RerankerSpec
 from retrieval.tokens.value import Tokens
@@ -18,6 +18,7 @@ class Encoders:
 
     def __init__(self, load: Load, batch_ms: float) -> None:
         self._load, self._batch_ms = load, batch_ms
+        self.on_call: OnCall = None
         self._loading = Lock()
         self._loaded: dict[str, BatchingEncoder] = {}  # by fingerprint
 
@@ -36,6 +37,7 @@ class Encoders:
             except BaseException:
                 encoder.close()
                 raise
+            encoder.on_call = self.on_call
             return self._loaded.setdefault(encoder.spec.fingerprint, encoder)
 
     def all(self) -> list[BatchingEncoder]:

@@ -9,6 +9,7 @@ CatalensError
     ├── MethodNotAllowed   405
     ├── TooLarge           413  a body of too many bytes
     ├── UnsupportedMedia   415  a body of another type
+    ├── Misdirected        421  a Host header that does not name this server
     ├── Invalid            422  a well-formed body that does not fit
     ├── Busy               429  too many calls wait already
     │   └── RateLimited    429  too many calls by this client
@@ -39,6 +40,8 @@ from retrieval.errors import (
 )
 
 log = logging.getLogger("catalens.http")
+
+INTERNAL = "internal_error"
 
 
 class HttpError(CatalensError):
@@ -96,6 +99,12 @@ class UnsupportedMedia(HttpError):
     status = 415
 
 
+class Misdirected(HttpError):
+    """The Host header names another server."""
+
+    status = 421
+
+
 class Invalid(HttpError):
     """The request is well-formed, but its values do not fit."""
 
@@ -145,10 +154,15 @@ def status_of(error: CatalensError) -> int:
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
 
 
+def error_type(error: CatalensError) -> str:
+    """What programs tell errors apart by: `too_large` of a `TooLarge`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower()
+
+
 def error_json(error: CatalensError, told: Callable[[str], str] = str) -> dict[str, Any]:
     """The one shape of all errors. told: a message as it may go out."""
     value = {
-        "type": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(error).__name__).lower(),
+        "type": error_type(error),
         "message": told(str(error)),
         "hint": told(error.hint) or None,
         "field": (getattr(error, "field", None) or "").removeprefix("query.") or None,
@@ -167,7 +181,7 @@ def error_response(error: CatalensError, told: Callable[[str], str] = str) -> JS
 def unexpected() -> JSONResponse:
     """The answer to what should not have happened: nothing of the inside goes out."""
     value = {
-        "type": "internal_error",
+        "type": INTERNAL,
         "message": "the server failed at this request",
         "hint": "its log has more, under the request's id (header X-Request-ID)",
         "field": None,
@@ -181,20 +195,19 @@ def add_handlers(app: FastAPI) -> None:
     @app.exception_handler(CatalensError)
     async def _catalens(request: Request, error: CatalensError) -> JSONResponse:
         if status_of(error) >= 500:
-            log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
-        # What was made for HTTP names addresses, which look like paths.
-        return error_response(error) if isinstance(error, HttpError) else error_response(error, app.state.server.told)
+            log.error("request %s: %s", getattr(request.state, "request_id", None), error, exc_info=error)
+        return _answer(request, error)
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> JSONResponse:
         kind, message, hint, field = validation_error(request, error)
-        return error_response(_KINDS[kind](message, hint=hint, field=field))
+        return _answer(request, _KINDS[kind](message, hint=hint, field=field))
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         # FastAPI makes one of whatever is raised while it reads a body: a limit that middleware counted, for one.
         if isinstance(error.__cause__, CatalensError):
-            return error_response(error.__cause__)
+            return _answer(request, error.__cause__)
         headers = error.headers
         if error.status_code == 404:
             made: HttpError = NotFound(f"there is nothing at {request.url.path[:200]}", hint="see /docs")
@@ -205,7 +218,13 @@ def add_handlers(app: FastAPI) -> None:
         else:
             kind = _OF_STATUS.get(error.status_code, BadRequest)
             made = kind(str(error.detail), hint="see /docs", headers=headers)
-        return error_response(made)
+        return _answer(request, made)
+
+
+def _answer(request: Request, error: CatalensError) -> JSONResponse:
+    request.state.error = error_type(error) if status_of(error) != 500 else INTERNAL  # for the log and the metrics
+    # What was made for HTTP names addresses, which look like paths.
+    return error_response(error, str if isinstance(error, HttpError) else request.app.state.server.told)
 
 
 _KINDS = {400: BadRequest, 415: UnsupportedMedia, 422: Invalid}
@@ -235,7 +254,9 @@ class UnexpectedErrors:
         try:
             await self._app(scope, receive, sending)
         except Exception as error:
-            log.exception("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            state = scope.setdefault("state", {})
+            state["error"] = INTERNAL
+            log.exception("request %s: %r failed", state.get("request_id"), scope["path"][:300], exc_info=error)
             if started:  # half an answer is out; closing the connection says that it is broken
                 raise
             await unexpected()(scope, receive, send)

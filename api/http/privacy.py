@@ -17,7 +17,7 @@ def without_paths(text: str, folders: Mapping[str, Path]) -> str:
         for spelled in {str(folder), str(folder.resolve())}:
             if len(spelled) > 1:
                 text = text.replace(spelled, name)
-    return _PATH.sub(lambda found: Path(found[0].rstrip("/\\")).name or "a folder", text)
+    return _PATH.sub(lambda found: re.split(r"[/\\]", found[0].rstrip("/\\"))[-1], text)
 
 
 def model_name(name: str) -> str:

@@ -26,6 +26,7 @@ class ServerSettings:
     api_key_file: who may read and write; None lets everybody. upload_limit: bytes of a request's body.
     allow_url: whether pictures may be named by URL, which the server then fetches.
     cors: origins whose pages may call, such as `https://shop.example`. rate_limit: requests a minute and client.
+    hosts: names that a request may call the server by, without port; none lets any pass.
     image_roots: folders in which a request may name photos by path.
     queue: calls that may wait for one of the `workers` threads; one more is refused.
     batch_ms: how long a text waits for others to be encoded with.
@@ -39,6 +40,7 @@ class ServerSettings:
     allow_url: bool = False
     cors: tuple[str, ...] = ()
     rate_limit: float | None = None
+    hosts: tuple[str, ...] = ()
     image_roots: tuple[Path, ...] = ()
     queue: int = QUEUE
     workers: int = WORKERS

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
+from retrieval.catalogue.photo_queries import PhotoRow, photos_of_item
 from retrieval.catalogue.queries import revision
-from retrieval.catalogue.schema import items, photos, sources, texts
+from retrieval.catalogue.schema import items, sources, texts
 from retrieval.catalogue.tag_queries import tags_of
 
 _ITEM = (
@@ -16,20 +17,6 @@ _ITEM = (
     .where(items.c.item_id == bindparam("item_id"))
 )
 _TEXTS = select(texts.c.field, texts.c.content).where(texts.c.item == bindparam("item")).order_by(texts.c.id)
-_PHOTOS = (
-    select(photos.c.id, photos.c.width, photos.c.height)
-    .where(photos.c.item == bindparam("item"))
-    .order_by(photos.c.position, photos.c.id)
-)
-
-
-@dataclass(frozen=True)
-class WholePhoto:
-    """id: never used twice. width, height: in pixels, upright."""
-
-    id: int
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,7 @@ class WholeItem:
     texts: Mapping[str, str]
     attributes: Mapping[str, Any]
     tags: Mapping[str, list[str]]
-    photos: tuple[WholePhoto, ...]
+    photos: list[PhotoRow]
     source: str
     revision: int
 
@@ -54,14 +41,14 @@ def whole_item(connection: Connection, item_id: str) -> WholeItem | None:
     row = connection.execute(_ITEM, {"item_id": item_id}).first()
     if row is None:
         return None
-    owner = {"item": row.id}
+    fields = connection.execute(_TEXTS, {"item": row.id})
     return WholeItem(
         item_id,
         row.title,
-        {field: content for field, content in connection.execute(_TEXTS, owner) if field != "title"},
+        {field: content for field, content in fields if field != "title"},
         row.attributes,
         tags_of(connection, [row.id]).get(row.id, {}),
-        tuple(WholePhoto(*photo) for photo in connection.execute(_PHOTOS, owner)),
+        photos_of_item(connection, row.id),
         row.kind,
         revision(connection),
     )

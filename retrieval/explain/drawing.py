@@ -1,4 +1,4 @@
-"""A heat map over its photo, as PNG."""
+"""A heat map over its photo, or alone to be laid over it, as PNG."""
 
 import io
 from functools import lru_cache
@@ -11,6 +11,7 @@ from retrieval.explain.colours import colour_map, coloured
 from retrieval.explain.heat_map import HeatMap
 
 MAX_SIDE = 1024
+OVERLAY_SIDE = 512  # a map is smooth, and is enlarged with the photo that it lies on
 MIN_WIDTH = 320  # a caption needs some room; smaller photos are enlarged
 _MAX_TALL = 4096  # of a narrow strip enlarged to that width
 _STRONGEST = 0.62  # opacity of the most relevant place: the thing must still be seen
@@ -34,6 +35,24 @@ def draw(photo: Image.Image, made: HeatMap, query: str) -> bytes:
     note.add_itxt("Description", f"{query}: {_figures(made)}")
     out = io.BytesIO()
     sheet.save(out, "PNG", optimize=False, pnginfo=note)
+    return out.getvalue()
+
+
+def alone(made: HeatMap, size: tuple[int, int]) -> bytes:
+    """PNG bytes: only the map, transparent where nothing matches, in the shape of a photo of size (width, height).
+
+    At most 512 pixels a side. Dark where the encoder does not look. Laid over the photo it colours what `draw` does.
+    """
+    factor = min(OVERLAY_SIDE / max(size), 1.0)
+    width, height = (max(1, round(side * factor)) for side in size)
+    share = shares(made, (width, height))
+    seen = ~np.isnan(share)
+    share = np.nan_to_num(share)
+    rgba = np.empty((height, width, 4), dtype=np.uint8)
+    rgba[..., :3] = coloured(share) * seen[..., None]
+    rgba[..., 3] = np.where(seen, _STRONGEST * share**_RISE, 1 - _UNSEEN) * 255
+    out = io.BytesIO()
+    Image.fromarray(rgba).save(out, "PNG")
     return out.getvalue()
 
 

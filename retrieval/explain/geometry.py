@@ -10,6 +10,7 @@ from retrieval.encoders.base import DualEncoder, FloatArray
 
 _MARK = 200  # blue of the probe; what the encoder pads with is grey, white or black, which no probed pixel is
 _PROBE_SIDE = 512
+_EDGE = 1 / 250  # an edge that is measured so near to the photo's own is the photo's own: twice the error
 _TOLERANCE = 24  # bicubic resizing overshoots beside an edge
 
 
@@ -62,7 +63,11 @@ def window(encoder: DualEncoder, size: tuple[int, int]) -> Window:
     middle_row, middle_column = rows[len(rows) // 2], columns[len(columns) // 2]
     left, right = _ends(seen[middle_row, columns, 0] / 255, columns, seen.shape[1])
     top, bottom = _ends(seen[rows, middle_column, 1] / 255, rows, seen.shape[0])
-    return Window(left, top, right, bottom)
+    return Window(_own(left, 0), _own(top, 0), _own(right, 1), _own(bottom, 1))
+
+
+def _own(measured: float, edge: float) -> float:
+    return edge if abs(measured - edge) < _EDGE else measured
 
 
 def _ends(fractions: npt.NDArray[np.float64], places: npt.NDArray[np.int64], side: int) -> tuple[float, float]:

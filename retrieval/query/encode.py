@@ -1,10 +1,12 @@
 """The query's parts as one unit vector, and as tokens where a reranker reads them."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from retrieval.catalogue.queries import Modality
@@ -21,6 +23,7 @@ from retrieval.tokens.codec import rounded
 from retrieval.tokens.value import Tokens, TokenSpec
 
 TOKENS = 128  # queries whose tokens are remembered; at 40 tokens of 192 numbers each, 4 MB
+TEXTS_AT_ONCE = 32
 
 
 class QueryEncoder:
@@ -62,6 +65,27 @@ class QueryEncoder:
         if self.token_spec is None:
             raise ValueError("the encoder gives no tokens")
         return cast(TokenEncoder, self._encoder)
+
+    def text_vectors(self, texts: Sequence[str]) -> FloatArray:
+        """float32 [n, dimension]: of texts that are no queries; they come once, so they are not remembered.
+
+        A few at a time, so that a query that comes meanwhile does not wait for all of them.
+        """
+        vectors = np.zeros((len(texts), self._encoder.spec.dimension), np.float32)
+        for start in range(0, len(texts), TEXTS_AT_ONCE):
+            some = slice(start, start + TEXTS_AT_ONCE)
+            with self.texts.encoding:
+                vectors[some] = self._encoder.encode_texts(texts[some])
+        return vectors
+
+    def pictures(self, pixels: npt.NDArray[Any], *, with_tokens: bool = False) -> Tokens:
+        """Of stacked `preprocess` results [n, …], with tokens rounded as stored ones are; without, lengths are 0."""
+        with self._encoding_images:
+            if with_tokens:
+                return rounded(self._tokens_encoder().encode_images_with_tokens(pixels))
+            vectors = self._encoder.encode_images(pixels)
+        n = len(vectors)
+        return Tokens(np.zeros((n, 0, 1), np.float32), np.zeros(n, np.int64), vectors)
 
     def words(self, words: str, rules: RuleSet) -> FloatArray:
         """float32 [1, dimension]: of words, and with synonyms the direction of all ways to say them."""

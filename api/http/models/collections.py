@@ -1,5 +1,7 @@
 """Collections as JSON."""
 
+from typing import Literal
+
 from pydantic import BaseModel, Field
 
 
@@ -20,3 +22,18 @@ class Collections(BaseModel):
     """All that the server serves."""
 
     collections: list[CollectionSummary]
+
+
+class FieldSummary(BaseModel):
+    """A field of the items: filters, facets and orders may name it."""
+
+    name: str = Field(examples=["price"])
+    type: Literal["text", "number", "list", "bool"] = Field(examples=["number"])
+
+
+class CollectionDetail(CollectionSummary):
+    """One collection, and what its items are described by."""
+
+    fields: list[FieldSummary] = Field(
+        description="Columns of the catalogue, text fields, and item_id, title and photos (how many)."
+    )

@@ -31,6 +31,7 @@ _MEANING = {
     409: "Another process is writing, or wrote just now: try again.",
     413: "The body has too many bytes.",
     415: "The body is of another type than this route takes.",
+    421: "The Host header does not name this server.",
     422: "A well-formed request that cannot be answered as asked.",
     429: "Too many requests: come again after the seconds in Retry-After.",
     500: "A fault of the server. Its log has more, under the request's id.",

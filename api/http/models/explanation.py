@@ -48,3 +48,9 @@ class Reasons(BaseModel):
     photo: str | None = Field(examples=["/v1/collections/shop/items/SKU-1/photo?photo=7"])
     matched_text: str | None = Field(examples=["Red running shoes"])
     rules: list[str] = Field(description="Those that touch the item.")
+
+
+class Explanation(Reasons):
+    """Why an item is where it is in the answer to a query, or where it fell out of it."""
+
+    query: dict[str, Any] = Field(examples=[{"parts": [{"words": "red shoes"}], "k": 5, "by": "image"}])

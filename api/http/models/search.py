@@ -141,6 +141,15 @@ class SearchRequest(QueryFields):
     )
 
 
+class ExplainRequest(BaseModel):
+    """Which item, and for which query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query: QueryFields = Field(examples=[{"words": "red shoes", "k": 10}])
+    item_id: str = Field(examples=["SKU-1"])
+
+
 class LegScore(BaseModel):
     """What one leg of a hybrid search gave a hit."""
 

@@ -2,6 +2,37 @@
 
 from fastapi import APIRouter
 
-from api.http.routes import collections, health, items, search, tags
+from api.http.routes import (
+    collections,
+    docs,
+    embeddings,
+    explanations,
+    facets,
+    health,
+    items,
+    metrics,
+    page,
+    photos,
+    rerank,
+    search,
+    similar,
+    tags,
+)
 
-ROUTERS: tuple[APIRouter, ...] = (health.router, collections.router, search.router, tags.router, items.router)
+# Those of one thing of an item stand before the item: its id may hold slashes, and would take them for a part of it.
+ROUTERS: tuple[APIRouter, ...] = (
+    page.router,
+    docs.router,
+    health.router,
+    metrics.router,
+    collections.router,
+    search.router,
+    facets.router,
+    explanations.router,
+    photos.router,
+    similar.router,
+    embeddings.router,
+    rerank.router,
+    tags.router,
+    items.router,
+)

@@ -3,9 +3,10 @@
 from fastapi import APIRouter
 
 from api.http.dependencies import ServedDep, ServerDep
-from api.http.models.collections import Collections, CollectionSummary
+from api.http.models.collections import CollectionDetail, Collections, CollectionSummary, FieldSummary
 from api.http.privacy import model_name
 from api.http.server import Served
+from retrieval.field_list import fields_of
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
@@ -17,9 +18,18 @@ async def list_collections(server: ServerDep) -> Collections:
 
 
 @router.get("/{name}")
-async def get_collection(server: ServerDep, served: ServedDep) -> CollectionSummary:
-    """Say what a collection holds."""
-    return await server.run(summary, served)
+async def get_collection(server: ServerDep, served: ServedDep) -> CollectionDetail:
+    """Say what a collection holds, and by which fields it can be narrowed down."""
+    return await server.run(detail, served)
+
+
+def detail(served: Served) -> CollectionDetail:
+    """A collection with its fields. Raises as `Collection.status` and `fields_of` do."""
+    fields = [
+        FieldSummary(name=name, type="bool" if kind == "boolean" else kind)
+        for name, kind in fields_of(served.searcher).items()
+    ]
+    return CollectionDetail(**summary(served).model_dump(), fields=fields)
 
 
 def summary(served: Served) -> CollectionSummary:

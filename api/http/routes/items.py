@@ -1,13 +1,11 @@
 """Items: read, added, changed and deleted, one or many at a time. What is written, the next search finds."""
 
-from typing import Annotated
+from fastapi import APIRouter, Request
 
-from fastapi import APIRouter, Path, Request
-
-from api.http.answers import photo_url
-from api.http.dependencies import ServedDep, ServerDep
+from api.http.dependencies import ItemId, ServedDep, ServerDep
 from api.http.errors import Invalid, NotFound
 from api.http.item_bodies import put_item_of, read_item, request_body
+from api.http.links import photo_url
 from api.http.models.items import (
     Batch,
     BatchAnswer,
@@ -23,8 +21,6 @@ from api.http.server import Served, Server
 from indexer.items import PutItem, Written, delete_items, put_items
 
 router = APIRouter(prefix="/v1/collections/{name}/items", tags=["items"])
-
-ItemId = Annotated[str, Path(description="Your own id of the item. It may hold slashes.", examples=["sku-1"])]
 
 
 class ItemRefused(Invalid):

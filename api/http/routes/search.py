@@ -7,8 +7,9 @@ from fastapi import APIRouter, File, Form, Query, UploadFile
 from starlette.responses import JSONResponse, Response
 
 from api.http.answers import answered
-from api.http.dependencies import ServedDep, ServerDep
+from api.http.dependencies import MetricsDep, ServedDep, ServerDep
 from api.http.errors import BadRequest, Invalid
+from api.http.metrics import Metrics
 from api.http.models.search import SearchAnswer, SearchRequest
 from api.http.server import Served
 from retrieval.errors import ImageError
@@ -22,14 +23,15 @@ DEPTH = 20
 
 
 @router.post("/search", response_model=SearchAnswer)
-async def search(server: ServerDep, served: ServedDep, body: SearchRequest) -> Response:
+async def search(server: ServerDep, metrics: MetricsDep, served: ServedDep, body: SearchRequest) -> Response:
     """Find items by words, pictures, stored items and embeddings, added and taken away."""
-    return await server.run(_answer, served, body.query_json(), explained=body.explain)
+    return await server.run(_answer, metrics, served, body.query_json(), explained=body.explain)
 
 
 @router.get("/search", response_model=SearchAnswer)
 async def search_words(
     server: ServerDep,
+    metrics: MetricsDep,
     served: ServedDep,
     q: Annotated[str, Query(description="Words.", examples=["red shoes"])] = "",
     k: Annotated[int, Query(description="How many hits.")] = 10,
@@ -41,12 +43,13 @@ async def search_words(
 ) -> Response:
     """Find items by words: for a quick look. `POST` takes much more."""
     value = {"words": q if q.strip() else None, "k": k, "by": by, "filter": filter, "offset": offset, "rerank": rerank}
-    return await server.run(_answer, served, value, explained=explain)
+    return await server.run(_answer, metrics, served, value, explained=explain)
 
 
 @router.post("/search/image", response_model=SearchAnswer)
 async def search_image(
     server: ServerDep,
+    metrics: MetricsDep,
     served: ServedDep,
     image: Annotated[UploadFile, File(description="A picture's file.")],
     words: Annotated[str | None, Form(description="Words that count as much.", max_length=MAX_WORDS)] = None,
@@ -66,19 +69,30 @@ async def search_image(
     if not isinstance(explained, bool):
         raise Invalid("explain is neither true nor false", hint="leave it out", field="query")
     value |= {name: given for name, given in (("k", k), ("by", by), ("filter", filter)) if given is not None}
-    return await server.run(_answer, served, value, await image.read(), words, explained=explained)
+    return await server.run(_answer, metrics, served, value, await image.read(), words, explained=explained)
 
 
 def _answer(
-    served: Served, value: dict[str, Any], picture: bytes | None = None, words: str | None = None, *, explained: bool
+    metrics: Metrics,
+    served: Served,
+    value: dict[str, Any],
+    picture: bytes | None = None,
+    words: str | None = None,
+    *,
+    explained: bool,
 ) -> Response:
     """On a thread: reading a query with pictures and writing an answer take as long as a search."""
     more = [] if words is None or not words.strip() else [Part(words=words)]
     more += [] if picture is None else [Part(image=picture)]
     try:
-        return JSONResponse(answered(served, from_json(value, more=more), explained=explained))
+        with metrics.timed("search"):
+            answer = answered(served, from_json(value, more=more), explained=explained)
     except ImageError as error:
         raise ImageError(str(error), hint=error.hint or "send the bytes of a JPEG, PNG, WebP or HEIC file") from error
+    if "reranked" in answer:
+        metrics.stage("rerank", answer["reranked"]["ms"] / 1000)
+    with metrics.timed("write"):
+        return JSONResponse(answer)
 
 
 def _object(text: str | None) -> dict[str, Any]:
