@@ -9,12 +9,14 @@ from api.http.routes import (
     explanations,
     facets,
     health,
+    items,
     metrics,
     page,
     photos,
     rerank,
     search,
     similar,
+    tags,
 )
 
 # Those of one thing of an item stand before the item: its id may hold slashes, and would take them for a part of it.
@@ -31,4 +33,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     similar.router,
     embeddings.router,
     rerank.router,
+    tags.router,
+    items.router,
 )
