@@ -49,6 +49,14 @@ def serve(
     access_log: Annotated[
         bool, typer.Option("--access-log/--no-access-log", help="Log each request on stderr, as a line of JSON.")
     ] = True,
+    reranker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|DIR",
+            help="For queries that ask for reranking: starter, or a folder of catalens train reranker; otherwise the "
+            "encoder's, if there is one.",
+        ),
+    ] = None,
     runtime: RuntimeOption = None,
 ) -> None:
     """Serve collections over HTTP: a page to search with at /, an API for programs at /v1, its description at /docs."""
@@ -59,6 +67,7 @@ def serve(
             raise typer.BadParameter(f"'{origin}' is no origin, such as https://shop.example", param_hint="--cors")
     settings = {
         "runtime": runtime,
+        "reranker": reranker,
         "api_key_file": api_key_file,
         "upload_limit": upload_limit * 2**20,
         "rate_limit": rate_limit,

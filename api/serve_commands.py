@@ -1,8 +1,10 @@
 """What `catalens serve` does and prints."""
 
+import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +38,7 @@ class Outside:
 def serve(
     collections: Sequence[Path], host: str, port: int, others: Mapping[str, Any], outside: Outside | None = None
 ) -> None:
-    """Serve until a signal ends it. others: fields of `ServerSettings`.
+    """Serve until a signal ends it; requests in flight are answered first. others: fields of `ServerSettings`.
 
     Raises KeyFileError, CannotListen for a port that is taken, CollectionNotFound and other errors of collections, and
     what `load_encoder` raises, in this order: what is quick to find out comes before a model is loaded.
@@ -105,12 +107,10 @@ def _run(settings: "ServerSettings", bound: socket.socket, outside: Outside) -> 
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = Announced(config)
-    try:
-        server.run(sockets=[bound])
-    except SystemExit:
-        if app.state.failed is None:
-            raise
+    # uvicorn ends in order at either signal and then raises it again, for whoever had it before.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), suppress(SystemExit):  # it exits where a start failed, which is told below
+        Announced(config).run(sockets=[bound])
     if app.state.failed is not None:
         raise app.state.failed
 

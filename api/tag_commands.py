@@ -3,13 +3,14 @@
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
 from api.formats import escaped, one_line
 from api.output import err, out, print_json
+from api.tag_answers import tagged_json
 from retrieval.errors import QueryError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def tag(
         store=store,
     )
     if as_json:
-        print_json(_as_json(found, labels, field, stored=store))
+        print_json(tagged_json(found, labels, field, stored=store))
     elif out.is_terminal:
         _show(found, labels)
     else:
@@ -109,21 +110,3 @@ def _show(found: "Tagged", labels: "Sequence[str]") -> None:
     out.print(items)
     if len(found.tags) > SHOWN_ITEMS:
         out.print(f"and {len(found.tags) - SHOWN_ITEMS:,} more items; all of them: catalens tag … --json", style="dim")
-
-
-def _as_json(found: "Tagged", labels: "Sequence[str]", field: str, *, stored: bool) -> dict[str, Any]:
-    return {
-        "field": field,
-        "labels": list(labels),
-        "stored": stored,
-        "sharpness": round(found.sharpness, 3),
-        "items": [
-            {
-                "item_id": found.names[key][0],
-                "title": found.names[key][1],
-                "tags": [{"label": one.label, "confidence": round(one.confidence, 6)} for one in tags],
-            }
-            for key, tags in found.tags.items()
-        ],
-        "without": found.items - len(found.tags),
-    }

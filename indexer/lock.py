@@ -15,18 +15,22 @@ from retrieval.errors import CollectionLocked
 
 LOCK = "writer.lock"
 HOLDER = "writer.json"
+# A server that writes items holds the lock for some hundredths of a second, again and again: no reason to give up.
+PATIENCE = 1.0
+POLL = 0.02
 
 
 @contextmanager
 def writer_lock(folder: Path) -> Iterator[None]:
     """Hold the collection's writer lock. The system frees it when the process dies, however it dies.
 
-    Raises CollectionLocked, naming the holder, when another process writes; StorageError on a read-only disk.
+    Raises CollectionLocked, naming the holder, when another process goes on writing for a second; StorageError on a
+    read-only disk.
     """
     lock = FileLock(folder / LOCK)
     with disk_errors(folder):
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=PATIENCE, poll_interval=POLL)
         except Timeout:  # caught first, because it is an OSError too
             raise CollectionLocked(
                 f"{folder} is being written by {_holder(folder)}", hint="wait until it has finished, or stop it first"

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.catalogue import lexical, photo_queries, queries, rule_queries, token_queries
+from retrieval.catalogue import lexical, photo_queries, queries, rule_queries, token_queries, whole_items
 from retrieval.catalogue.lexical import Matches, Postings
 from retrieval.catalogue.photo_queries import PhotoRow
 from retrieval.catalogue.queries import ItemRow, Modality, OwnerRow, Problem
 from retrieval.catalogue.rule_queries import StoredRules
+from retrieval.catalogue.whole_items import WholeItem
 from retrieval.errors import QueryError
 from retrieval.index.base import IdArray, IdMask
 from retrieval.lexical import Term
@@ -105,6 +106,11 @@ class Collection(Revisions):
             f"there is no item '{item_id[:200]}' in {self.folder}",
             hint=f"is it one of these: {', '.join(near)}" if near else "ids are those that a search prints",
         )
+
+    def whole_item(self, item_id: str) -> WholeItem | None:
+        """All that is stored of an item; None when there is none of that id."""
+        with self._reading() as connection:
+            return whole_items.whole_item(connection, item_id)
 
     def has_any(self, item_key: int, modalities: tuple[Modality, ...]) -> bool:
         """Does an item have a photo, or a text, or either?"""

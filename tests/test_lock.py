@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -43,7 +44,7 @@ def other(tmp_path: Path) -> Iterator["subprocess.Popen[str]"]:
             process.kill()
 
 
-def test_the_second_writer_is_refused_at_once_and_told_who_holds_it(
+def test_the_second_writer_is_refused_soon_and_told_who_holds_it(
     tmp_path: Path, other: "subprocess.Popen[str]"
 ) -> None:
     started = time.perf_counter()
@@ -69,6 +70,14 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path, other: "subprocess
     assert (tmp_path / HOLDER).exists(), "its note is left behind"
     fill(tmp_path, worded("one"))
     assert not (tmp_path / HOLDER).exists()
+
+
+def test_a_short_write_is_waited_for(tmp_path: Path, other: "subprocess.Popen[str]") -> None:
+    assert other.stdin is not None
+    Timer(0.2, other.stdin.close).start()
+    started = time.perf_counter()
+    with writer_lock(tmp_path):
+        assert time.perf_counter() - started >= 0.15
 
 
 def test_two_writers_in_one_process(tmp_path: Path) -> None:

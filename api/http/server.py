@@ -10,6 +10,7 @@ from api.http.served import Served
 from api.http.settings import ServerSettings
 from api.http.threads import Threads
 from api.http.thumbnails import Thumbnails
+from api.http.writing import Writing
 from retrieval.encoders import load_encoder
 from retrieval.rerankers import load_reranker
 from retrieval.rerankers.base import Reranker
@@ -30,6 +31,7 @@ class Server:
         load = load or (lambda name: load_encoder(name, runtime=settings.runtime))
         self.encoders = Encoders(load, settings.batch_ms)
         self.threads = Threads(settings.workers, settings.queue)
+        self.writing = Writing(self.threads, settings.queue)
         self.thumbnails = Thumbnails()
         self._served: dict[str, Served] = {}
         self._is_open = False

@@ -4,21 +4,25 @@ from fastapi import APIRouter
 
 from api.http.routes import (
     collections,
+    docs,
     embeddings,
     explanations,
     facets,
     health,
+    items,
     metrics,
     page,
     photos,
     rerank,
     search,
     similar,
+    tags,
 )
 
 # Those of one thing of an item stand before the item: its id may hold slashes, and would take them for a part of it.
 ROUTERS: tuple[APIRouter, ...] = (
     page.router,
+    docs.router,
     health.router,
     metrics.router,
     collections.router,
@@ -29,4 +33,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     similar.router,
     embeddings.router,
     rerank.router,
+    tags.router,
+    items.router,
 )

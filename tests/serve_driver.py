@@ -1,0 +1,28 @@
+"""`catalens serve` with a fake model, in a process of its own: `python -m tests.serve_driver MARK serve …`.
+
+A query "slow" makes the file MARK and then takes a second.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from time import sleep
+
+import api.http.server
+from api import cli
+from retrieval.encoders.base import FloatArray
+from tests.fakes import ColourEncoder
+
+mark = Path(sys.argv.pop(1))
+
+
+class Slow(ColourEncoder):
+    def encode_texts(self, texts: Sequence[str]) -> FloatArray:
+        if "slow" in texts:
+            mark.touch()
+            sleep(1)
+        return super().encode_texts(texts)
+
+
+api.http.server.load_encoder = lambda *_, **__: Slow()  # type: ignore[attr-defined]
+cli.main()
