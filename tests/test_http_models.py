@@ -13,6 +13,10 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from api.http.app import create_app
+from api.http.documents import Pictures
+from api.http.errors import Invalid
+from api.http.fetch import Fetcher
+from api.http.models.documents import ImageUrlInput
 from api.http.settings import ServerSettings
 from indexer.pipeline import index_sources
 from indexer.sources.base import SourceItem
@@ -277,3 +281,53 @@ def test_without_collections_there_is_no_model(tmp_path: Path) -> None:
     with client_of() as client:
         for path, body in (("embeddings", {"input": "red"}), ("rerank", {"query": "red", "documents": ["a"]})):
             assert client.post(f"/v1/{path}", json=body).status_code == 404
+
+
+class TestUrls:
+    """What a request may have the server fetch; that it goes through the guard has tests of its own."""
+
+    @pytest.fixture
+    def fetched(self, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, float]]:
+        """(URL, byte limit, seconds) of each fetch; every picture has 400 bytes."""
+        calls: list[tuple[str, int, float]] = []
+
+        class Fetching(Fetcher):
+            def image_bytes(self, url: str) -> bytes:
+                calls.append((url, self.limit, self.seconds))
+                return b"x" * 400
+
+        monkeypatch.setattr("api.http.documents.Fetcher", Fetching)
+        return calls
+
+    def given(self, url: str) -> ImageUrlInput:
+        return ImageUrlInput(type="image_url", image_url={"url": url})  # type: ignore[arg-type]
+
+    def test_bytes_are_counted_over_all_of_them(self, fetched: list[tuple[str, int, float]]) -> None:
+        pictures = Pictures(ServerSettings({}, allow_url=True, upload_limit=800))
+        for _ in range(2):
+            pictures.bytes_of(self.given("https://example.com/a.png"), "input")
+        assert [limit for _, limit, _ in fetched] == [800, 400]
+        with pytest.raises(Invalid, match="all that one request may fetch"):
+            pictures.bytes_of(self.given("https://example.com/a.png"), "input")
+
+    def test_so_are_seconds(self, fetched: list[tuple[str, int, float]]) -> None:
+        times = iter([0.0, 1.0, 15.0, 20.0])
+        pictures = Pictures(ServerSettings({}, allow_url=True), clock=lambda: next(times))
+        for _ in range(2):
+            pictures.bytes_of(self.given("https://example.com/a.png"), "input")
+        assert [seconds for _, _, seconds in fetched] == [10, 5]
+        with pytest.raises(Invalid, match="all that one request may fetch"):
+            pictures.bytes_of(self.given("https://example.com/a.png"), "input")
+
+    def test_only_where_it_is_allowed_and_only_https(self, fetched: list[tuple[str, int, float]]) -> None:
+        for allowed, url in ((False, "https://example.com"), (True, "http://example.com"), (True, "file:///a")):
+            with pytest.raises(Invalid):
+                Pictures(ServerSettings({}, allow_url=allowed)).bytes_of(self.given(url), "input")
+        assert fetched == []
+
+    def test_the_guard_stands_before_it(self, tmp_path: Path) -> None:
+        with client_of(colour_shop(tmp_path), allow_url=True) as client:
+            for host in ("127.0.0.1", "169.254.169.254", "[::1]", "2130706433"):
+                body = {"input": {"type": "image_url", "image_url": {"url": f"https://{host}/a.png"}}}
+                answer = client.post("/v1/embeddings", json=body)
+                assert (answer.status_code, error_of(answer)["type"]) == (422, "url_error")

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Response
 
 from api.http.chosen import served_with
 from api.http.dependencies import ServerDep
-from api.http.documents import picture_bytes, text_of
+from api.http.documents import Pictures, text_of
 from api.http.errors import Invalid
 from api.http.models.documents import TextInput
 from api.http.models.embeddings import EmbeddingInput, Embeddings, EmbeddingsRequest
@@ -55,8 +55,9 @@ def _answer(server: Server, asked: EmbeddingsRequest) -> Response:
 def _vectors(server: Server, searcher: Searcher, inputs: Sequence[EmbeddingInput]) -> FloatArray:
     vectors = np.zeros((len(inputs), searcher.encoder.spec.dimension), np.float32)
     texts = {place: text for place, each in enumerate(inputs) if (text := text_of(each)) is not None}
+    pictures = Pictures(server.settings)
     files = {
-        place: picture_bytes(each, server.settings, f"input.{place}")
+        place: pictures.bytes_of(each, f"input.{place}")
         for place, each in enumerate(inputs)
         if not isinstance(each, str | TextInput)
     }

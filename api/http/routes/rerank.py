@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from api.http.chosen import served_with
 from api.http.dependencies import ServerDep
-from api.http.documents import picture_bytes, text_of
+from api.http.documents import Pictures, text_of
 from api.http.errors import Invalid
 from api.http.models.documents import ImageInput, ImageUrlInput, ItemInput
 from api.http.models.rerank import RankedDocument, RerankDocument, Reranked, RerankMeta, RerankRequest, RerankResult
@@ -30,7 +30,8 @@ async def rerank(server: ServerDep, asked: RerankRequest) -> Reranked:
 
 def _answer(server: Server, asked: RerankRequest) -> Reranked:
     served = _served(server, asked)
-    documents = [_document(server, served, each, f"documents.{place}") for place, each in enumerate(asked.documents)]
+    pictures = Pictures(server.settings)
+    documents = [_document(pictures, served, each, f"documents.{place}") for place, each in enumerate(asked.documents)]
     found = judged(served.searcher, asked.query, documents)
     best = np.argsort(-found.scores, kind="stable")[: asked.top_n].tolist()
     relevance = 1 / (1 + np.exp(-2 * found.scores.astype(np.float64)))
@@ -65,12 +66,12 @@ def _served(server: Server, asked: RerankRequest) -> Served:
     return served
 
 
-def _document(server: Server, served: Served, given: RerankDocument, field: str) -> Document:
+def _document(pictures: Pictures, served: Served, given: RerankDocument, field: str) -> Document:
     if isinstance(given, ItemInput):
         item_key(served, given.item_id)
         return StoredItem(given.item_id)
     if isinstance(given, ImageInput | ImageUrlInput):
-        return picture_bytes(given, server.settings, field)
+        return pictures.bytes_of(given, field)
     return text_of(given) or ""
 
 
