@@ -102,6 +102,7 @@ def _run(settings: "ServerSettings", bound: socket.socket, outside: Outside) -> 
         ws="none",
         proxy_headers=outside.proxy is not None,
         forwarded_allow_ips=outside.proxy,
+        log_config=None,  # its own would switch loggers on again that are off
         log_level="critical",
         access_log=False,
         server_header=False,

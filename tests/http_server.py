@@ -1,5 +1,9 @@
-"""A real collection of colours behind a real app, in the test's own process."""
+"""A real collection of colours behind a real app, in the test's own process or in one of its own."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +18,8 @@ from indexer.sources.base import SourceItem
 from retrieval.encoders.base import DualEncoder
 from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import fill, paint
+
+ROOT = Path(__file__).parents[1]
 
 
 def colour_shop(folder: Path, name: str = "shop") -> Path:
@@ -50,3 +56,20 @@ def client_of(
     loading = load or (lambda name: (encoders or {}).get(name, one))
     with TestClient(create_app(made, load=loading), raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def served(mark: Path, *arguments: object) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    """`catalens serve` on a free port in a process of its own, see `serve_driver`, and its address."""
+    command = [sys.executable, "-m", "tests.serve_driver", str(mark), "serve", "--port", "0", *map(str, arguments)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            found = re.search(r"Catalens is at (http://127\.0\.0\.1:\d+)/", line)
+            assert found, line + process.stderr.read()
+            yield process, found[1]
+        finally:
+            process.kill()

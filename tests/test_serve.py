@@ -1,14 +1,11 @@
 """`catalens serve`: what it says, and a real process on loopback that ends in order."""
 
-import os
-import re
+import json
+import logging
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -20,39 +17,26 @@ import api.http.server
 from retrieval.encoders.base import DualEncoder
 from retrieval.errors import WeightsUnavailable
 from tests.command_line import Run, runner
-from tests.http_server import colour_shop
-
-ROOT = Path(__file__).parents[1]
+from tests.http_server import colour_shop, served
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    before = signal.getsignal(signal.SIGTERM)
+    before, logs = (
+        signal.getsignal(signal.SIGTERM),
+        [logging.getLogger(name) for name in ("catalens", "catalens.access")],
+    )
+    kept = [(one.handlers, one.propagate, one.disabled, one.level) for one in logs]
     monkeypatch.delenv("CATALENS_COLLECTION", raising=False)
     yield runner(monkeypatch, capsys)
     signal.signal(signal.SIGTERM, before)
+    for one, (handlers, propagate, disabled, level) in zip(logs, kept, strict=True):
+        one.handlers, one.propagate, one.disabled, one.level = handlers, propagate, disabled, level
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return colour_shop(tmp_path_factory.mktemp("serve"))
-
-
-@contextmanager
-def served(mark: Path, *arguments: object) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """The process and its address."""
-    command = [sys.executable, "-m", "tests.serve_driver", str(mark), "serve", "--port", "0", *map(str, arguments)]
-    with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stderr is not None
-            line = process.stderr.readline()
-            found = re.search(r"Catalens is at (http://127\.0\.0\.1:\d+)/", line)
-            assert found, line + process.stderr.read()
-            yield process, found[1]
-        finally:
-            process.kill()
 
 
 def until(there: Path) -> None:
@@ -81,6 +65,17 @@ def test_requests_in_flight_are_answered_before_the_end(shop: Path, tmp_path: Pa
         assert process.wait(10) == 0
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(("option", "lines"), [("--access-log", 1), ("--no-access-log", 0)])
+def test_requests_are_logged_or_not(shop: Path, tmp_path: Path, option: str, lines: int) -> None:
+    with served(tmp_path / "mark", "--collection", shop, option) as (process, address):
+        assert httpx.get(f"{address}/v1/collections/shop").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.stderr is not None
+        logged = process.stderr.read().splitlines()
+    assert len(logged) == lines
+    assert all(json.loads(line)["route"] == "/v1/collections/{name}" for line in logged)
 
 
 def test_several_collections_with_names_of_their_own(shop: Path, tmp_path: Path) -> None:

@@ -44,7 +44,11 @@ class Reference {
       if (one.type === "array") return `list of ${this.type(one.items)}`;
       if (one.format === "binary" || one.contentMediaType) return "file";
       return { string: "text", integer: "whole number", boolean: "true or false" }[one.type] ?? one.type ?? "any";
-    }).join(" or ") + this.range(schema);
+    }).join(" or ") + this.range(schema) + (this.nullable(schema) ? " or null" : "");
+  }
+
+  nullable(schema) {
+    return (this.followed(schema).anyOf ?? []).some((one) => one.type === "null");
   }
 
   range(schema) {
