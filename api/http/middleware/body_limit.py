@@ -6,7 +6,7 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.errors import TooLarge
+from api.http.errors import BadRequest, TooLarge
 from api.http.middleware.refusal import refuse
 
 DRAIN_BYTES = 64 * 2**20
@@ -37,6 +37,11 @@ class BodyLimit:
             return
         headers = Headers(scope=scope)
         waits = headers.get("expect", "").lower() == "100-continue"  # such a client sends nothing after a 413
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # RFC 9112, 6.3: a proxy in front may have gone by the other one and take the rest for the next request.
+            message, hint = "the body says its length in two ways", "leave Content-Length out"
+            await refuse(scope, send, BadRequest(message, hint=hint, headers={"Connection": "close"}))
+            return
         if _declared(headers) > self.limit:
             await self._refuse(scope, receive, send, drain=not waits)
             return
