@@ -149,7 +149,7 @@ const typed = debounce(TYPING, () => take(false));
 
 function take(done) {
   const { words, without } = readTyped(box.value, done);
-  if (without.length) box.value = words;
+  if (without.length || done) box.value = done ? words.trim() : words;
   const added = without.map(minus);
   const parts = [...state().parts.filter((old) => !added.some((part) => part.value === old.value && old.kind === "words")), ...added];
   go({ q: settled(box.value), parts: added.length ? parts : state().parts, open: null }, { typing: !added.length });

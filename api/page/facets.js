@@ -12,6 +12,7 @@ const FEW = 7; // values that are shown before "all of them"
 const MOST = 200; // values that are asked for
 const FIELDS = 24; // fields that are looked at
 const SHOWN = 9;
+const ORDER = [/categor|department/i, /type|kind/i, /brand|maker/i, /colou?r/i, /size/i, /gender/i]; // what shops ask first
 
 const expanded = new Set();
 const opened = new Map(); // field -> whether its part of the list is open
@@ -31,7 +32,9 @@ export async function learn(collection, fields) {
     const found = new Map(facets.map((facet) => [facet.field, facet]));
     known = own.map((field) => ({ ...field, base: found.get(field.name) })).filter((field) => narrows(field, collection.items));
     const price = priceField(Object.fromEntries(own.map(({ name, type }) => [name, type])));
-    known.sort((a, b) => (b.name === price) - (a.name === price));
+    const rank = (found) => (found < 0 ? ORDER.length : found);
+    const place = ({ name }) => (name === price ? -1 : rank(ORDER.findIndex((pattern) => pattern.test(name))));
+    known.sort((a, b) => place(a) - place(b));
     known = known.slice(0, SHOWN);
   }
   $("facets-open").hidden = !known.length;
@@ -42,7 +45,13 @@ export async function learn(collection, fields) {
 function narrows({ name, type, base }, items) {
   if (!base || base.missing > items * 0.9) return false;
   if (type === "number") return base.low !== null && base.low < base.high && !/(^|[_-])id$/i.test(name);
-  return base.distinct >= 2 && base.distinct <= Math.max(40, Math.min(MOST, items / 4)) && base.values.every(({ value }) => String(value).length <= 60);
+  return base.distinct >= 2 && base.distinct <= Math.max(40, Math.min(MOST, items / 4)) && !isProse(base.values);
+}
+
+/** Sentences, such as descriptions: nobody chooses among them. */
+function isProse(values) {
+  const long = values.filter(({ value }) => String(value).length > 60 || String(value).split(/\s+/).length > 5);
+  return long.length > values.length / 3;
 }
 
 /** Counts anew where the filter is another one, and draws. */

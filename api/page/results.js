@@ -33,7 +33,7 @@ export async function search(state, kinds, actions) {
     draw(answer);
   } catch (error) {
     if (error.name === "AbortError" || mine.signal.aborted) return;
-    failed(error, () => search(state, kinds, actions));
+    failed(error, () => search(state, kinds, actions), isNarrowed(state) && error.status === 422);
   } finally {
     clearTimeout(slow);
     if (running === mine) {
@@ -85,10 +85,8 @@ function told(answer, state) {
 
 function noticesFor(answer, state) {
   const made = [];
-  const narrowed = Object.keys(state.values).length + Object.keys(state.ranges).length > 0;
   if (!answer.hits.length) {
-    const drop = button("Take all filters off", () => go({ values: {}, ranges: {} }));
-    if (narrowed) made.push(notice("empty", "Nothing passes these filters", answer.notes.join(" "), drop));
+    if (isNarrowed(state)) made.push(notice("empty", "Nothing passes these filters", answer.notes.join(" "), filtersOff()));
     else made.push(notice("empty", "This collection is empty", "Fill it with: catalens index YOUR-FOLDER"));
   } else if (answer.nothing_fits) {
     const said = settled(state.q);
@@ -99,16 +97,18 @@ function noticesFor(answer, state) {
   return made;
 }
 
+const isNarrowed = (state) => Object.keys(state.values).length + Object.keys(state.ranges).length > 0;
+const filtersOff = () => button("Take all filters off", () => go({ values: {}, ranges: {} }));
 const button = (text, onclick) => h("button", { class: "button", type: "button", text, onclick });
 
-function failed(error, again) {
+function failed(error, again, filtered) {
   shown = { hits: [], matched: 0 };
   grid.replaceChildren();
   grid.classList.remove("dim");
   $("count").replaceChildren();
   $("more").hidden = true;
   $("end").hidden = true;
-  $("notices").replaceChildren(notice("error", error.message, error.hint, button("Try again", again)));
+  $("notices").replaceChildren(notice("error", error.message, error.hint, button("Try again", again), ...(filtered ? [filtersOff()] : [])));
 }
 
 const isMore = () => shown.hits.length > 0 && shown.hits.length < shown.matched && !shown.ended;

@@ -47,7 +47,7 @@ export const FITS = 0.98; // the server's own limit: below, even nonsense finds 
 export function certainty(confidence) {
   if (confidence === null || confidence === undefined) return null;
   const percent = confidence >= 0.9995 ? "more than 99.9 %" : `${(Math.floor(confidence * 1000) / 10).toFixed(1)} %`;
-  const means = `It fits better than the best that ${percent} of nonsense searches find.`;
+  const means = `It fits better than anything that ${percent} of nonsense searches find.`;
   if (confidence >= 0.999) return { bars: 3, word: "Strong match", means };
   if (confidence >= FITS) return { bars: 2, word: "Good match", means };
   if (confidence >= 0.9) return { bars: 1, word: "Weak match", means };
