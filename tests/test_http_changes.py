@@ -8,6 +8,8 @@ from threading import Event
 
 from fastapi.testclient import TestClient
 
+from api.http.app import create_app
+from api.http.settings import ServerSettings
 from indexer.sources.base import SourceItem
 from retrieval.encoders.base import DualEncoder, FloatArray
 from tests.fakes import COLOURS, ColourEncoder
@@ -119,3 +121,12 @@ def test_a_model_is_loaded_once_for_all_collections_that_have_it(tmp_path: Path)
         assert loaded == ["colour"]
     assert encoder.texts_encoded > 0  # both towers were warmed
     assert encoder.images_encoded == 1
+
+
+def test_an_app_may_start_again_after_it_has_ended(tmp_path: Path) -> None:
+    settings = ServerSettings({"shop": colour_shop(tmp_path)})
+    app = create_app(settings, load=lambda _: ColourEncoder())
+    for _ in range(2):
+        with TestClient(app) as client:
+            assert client.get(SEARCH, params={"q": "red"}).json()["hits"][0]["item_id"] == "sku-red"
+        assert client.get(SEARCH, params={"q": "red"}).status_code == 503

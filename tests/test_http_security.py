@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import struct
 import time
 import zlib
@@ -25,13 +26,21 @@ LIMIT = 300_000
 READ, WRITE = "a key that may read", "a key that may write"
 SHOP = "/v1/collections/shop"
 
-JSON_ROUTES = [
+READING = [
     f"{SHOP}/search",
     f"{SHOP}/explain",
     f"{SHOP}/items/sku-red/heatmap",
     "/v1/embeddings",
     "/v1/rerank",
 ]
+JSON_ROUTES = [
+    *(("POST", path) for path in READING),
+    ("POST", f"{SHOP}/items"),
+    ("POST", f"{SHOP}/items/delete"),
+    ("POST", f"{SHOP}/tags"),
+    ("PUT", f"{SHOP}/items/new"),
+]
+"""Method and path of all that takes JSON."""
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +51,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def app(folder: Path) -> FastAPI:
     (folder / "secret.txt").write_text("the secret", encoding="utf-8")
-    settings = ServerSettings({"shop": colour_shop(folder)}, upload_limit=LIMIT, allow_url=True)
+    lay_out_photos(folder)
+    settings = ServerSettings(
+        {"shop": colour_shop(folder)}, upload_limit=LIMIT, allow_url=True, image_roots=(folder / "photos",)
+    )
     return create_app(settings, load=lambda _: ColourEncoder())
+
+
+def lay_out_photos(folder: Path) -> None:
+    """A folder that photos may be named in, with links and more that lead out of it."""
+    photos = folder / "photos"
+    photos.mkdir()
+    picture = Image.new("RGB", (8, 8), (220, 20, 20))
+    for place in (photos / "in.png", folder / "outside.png"):
+        picture.save(place)
+    (photos / "link.png").symlink_to(folder / "outside.png")
+    (photos / "away").symlink_to(folder)
+    (photos / "chain.png").symlink_to(photos / "link.png")
+    (photos / "passwd").symlink_to("/etc/passwd")
+    (photos / "round.png").symlink_to(photos / "round.png")
+    os.mkfifo(photos / "pipe.png")
 
 
 @pytest.fixture(scope="module")
@@ -126,11 +153,13 @@ def test_a_path_of_the_whole_address_is_no_way_out(port: int) -> None:
 # --- bodies
 
 
-@pytest.mark.parametrize("route", [*JSON_ROUTES, f"{SHOP}/search/image", "/health", "/nowhere"])
+@pytest.mark.parametrize(
+    ("method", "route"), [*JSON_ROUTES, ("POST", f"{SHOP}/search/image"), ("POST", "/health"), ("POST", "/nowhere")]
+)
 @pytest.mark.parametrize("how", ["declared", "chunked"])
-def test_a_body_beyond_the_limit_is_refused(port: int, folder: Path, route: str, how: str) -> None:
+def test_a_body_beyond_the_limit_is_refused(port: int, folder: Path, method: str, route: str, how: str) -> None:
     body = b'{"words": "' + b"x" * 3 * LIMIT + b'"}'
-    head = f"POST {route} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
+    head = f"{method} {route} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n".encode()
     if how == "declared":
         answer = send(port, head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
         refused(answer, folder, 413)
@@ -140,7 +169,7 @@ def test_a_body_beyond_the_limit_is_refused(port: int, folder: Path, route: str,
         )
         answer = send(port, head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n")
         # A route that reads no body answers before it has come.
-        refused(answer, folder, 413, *(() if route in JSON_ROUTES else (404, 405, 415)))
+        refused(answer, folder, 413, *(() if (method, route) in JSON_ROUTES else (404, 405, 415)))
 
 
 def test_a_body_that_is_shorter_than_it_says_costs_no_answer_to_others(port: int) -> None:
@@ -214,7 +243,7 @@ BOMBS = bombs()
 
 
 @pytest.mark.parametrize("name", BOMBS)
-@pytest.mark.parametrize("route", ["search", "search/image", "heatmap", "embeddings", "rerank"])
+@pytest.mark.parametrize("route", ["search", "search/image", "heatmap", "embeddings", "rerank", "item", "item form"])
 def test_a_bomb_is_refused_before_it_is_unpacked(port: int, folder: Path, route: str, name: str) -> None:
     data = BOMBS[name]
     text = base64.b64encode(data).decode()
@@ -227,14 +256,18 @@ def test_a_bomb_is_refused_before_it_is_unpacked(port: int, folder: Path, route:
             {"input": [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{text}"}}]},
         ),
         "rerank": ("/v1/rerank", {"query": "red", "documents": [{"image": {"base64": text}}]}),
+        "item": (f"{SHOP}/items/new", {"photos": [{"base64": text}]}),
     }
     began = time.perf_counter()
     if route == "search/image":
         body, kind = form(('name="image"; filename="a.png"', data))
         answer = ask(port, "POST", f"{SHOP}/search/image", body, kind)
+    elif route == "item form":
+        body, kind = form(('name="item"', b"{}"), ('name="photo"; filename="a.png"', data))
+        answer = ask(port, "PUT", f"{SHOP}/items/new", body, kind)
     else:
         target, value = bodies[route]
-        answer = ask(port, "POST", target, json.dumps(value).encode())
+        answer = ask(port, "PUT" if route == "item" else "POST", target, json.dumps(value).encode())
     refused(answer, folder, 422)
     assert time.perf_counter() - began < 2
 
@@ -245,6 +278,146 @@ def test_an_animation_costs_one_frame(port: int) -> None:
     many[0].save(frames, "GIF", save_all=True, append_images=many[1:])
     body, kind = form(('name="image"; filename="a.gif"', frames.getvalue()))
     assert ask(port, "POST", f"{SHOP}/search/image", body, kind).status == 200
+
+
+def test_a_bomb_fails_alone(port: int) -> None:
+    bomb = {"base64": base64.b64encode(BOMBS["900 megapixels"]).decode()}
+    value = {"items": [{"item_id": "bomb", "photos": [bomb]}, {"item_id": "good", "title": "red thing"}]}
+    outcomes = json.loads(ask(port, "POST", f"{SHOP}/items", json.dumps(value).encode()).body)["outcomes"]
+    assert [one["outcome"] for one in outcomes] == ["failed", "added"]
+    assert "900 megapixels" in outcomes[0]["problems"][0]
+    assert ask(port, "DELETE", f"{SHOP}/items/good").status == 200
+
+
+# --- photos by path
+
+OUTSIDE = [
+    "../outside.png",
+    "../photos/../outside.png",
+    "link.png",
+    "chain.png",
+    "away/outside.png",
+    "away/photos/in.png/../../outside.png",
+    "passwd",
+    "/etc/passwd",
+    "//etc/passwd",
+    "/proc/self/environ",
+    "/dev/zero",
+    "~/.ssh/id_rsa",
+    "file:///etc/passwd",
+    "https://127.0.0.1/a.png",
+    "..\\outside.png",
+    "in.png\0.txt",
+    "pipe.png",
+    "round.png",
+    ".",
+    "",
+    "\ud800.png",
+    "x" * 5_000,
+    "a/" * 3_000,
+]
+
+
+@pytest.mark.parametrize("written", OUTSIDE)
+def test_no_photo_by_path_lies_outside(port: int, folder: Path, written: str) -> None:
+    began = time.perf_counter()
+    answer = ask(port, "PUT", f"{SHOP}/items/new", json.dumps({"photos": [written]}).encode())
+    refused(answer, folder, 400, 422)
+    assert b"root:" not in answer.body
+    assert time.perf_counter() - began < 2  # a pipe is not waited for, a device not read
+
+
+def test_a_refusal_does_not_tell_what_lies_outside(port: int) -> None:
+    said = {
+        ask(port, "PUT", f"{SHOP}/items/new", json.dumps({"photos": [path]}).encode()).error["message"]
+        for path in ("../outside.png", "../not-there.png", "/etc/passwd", "/etc/not-there")
+    }
+    assert len(said) == 1
+
+
+def test_a_photo_inside_is_taken_and_its_path_told_to_nobody(port: int, folder: Path) -> None:
+    put = ask(port, "PUT", f"{SHOP}/items/inside", json.dumps({"photos": ["in.png"]}).encode())
+    assert put.status == 200, put.body
+    for target in (f"{SHOP}/items/inside", f"{SHOP}/search?q=red", f"{SHOP}/items/inside/photo"):
+        answer = ask(port, "GET", target)
+        assert answer.status == 200
+        assert b"in.png" not in answer.body
+        assert str(folder).encode() not in answer.body
+    assert ask(port, "DELETE", f"{SHOP}/items/inside").status == 200
+
+
+@pytest.mark.parametrize(
+    "item_id",
+    [
+        "..",
+        "../../secret.txt",
+        "%2e%2e%2f%2e%2e%2fsecret.txt",
+        "/etc/passwd",
+        "con",
+        "a/photo/b",
+        "%F0%9F%98%80",
+    ],
+)
+def test_an_id_is_a_name_and_no_place(port: int, folder: Path, item_id: str) -> None:
+    before = sorted(path for path in folder.rglob("*") if "shop" not in path.parts)
+    title = json.dumps({"title": "<script>alert(1)</script>"}).encode()
+    assert ask(port, "PUT", f"{SHOP}/items/{item_id}", title).status == 200
+    shown = ask(port, "GET", f"{SHOP}/items/{item_id}")
+    assert shown.headers["content-type"] == "application/json"  # with nosniff: no browser takes it for a page
+    assert json.loads(shown.body)["title"].startswith("<script>")
+    assert ask(port, "DELETE", f"{SHOP}/items/{item_id}").status == 200
+    assert sorted(path for path in folder.rglob("*") if "shop" not in path.parts) == before
+
+
+@pytest.mark.parametrize(
+    "item_id", ["", "%00", "a%00b", "%ED%A0%80", "%FF", "x" * 10_000, "%20"], ids=lambda one: one[:10]
+)
+def test_ids_that_no_item_can_have(port: int, folder: Path, item_id: str) -> None:
+    answer = ask(port, "PUT", f"{SHOP}/items/{item_id}", b"{}")
+    if answer.status == 200:
+        assert ask(port, "DELETE", f"{SHOP}/items/{item_id}").status == 200
+    else:
+        refused(answer, folder)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"attributes": {"price": NaN}}',
+        b'{"attributes": {"price": 1e999}}',
+        b'{"attributes": {"price": ' + b"9" * 5_000 + b"}}",
+        b'{"attributes": {"a": {"b": 1}}}',
+        b'{"attributes": {"a": ' + b"[" * 50_000,
+        json.dumps({"attributes": {f"f{n}": 1 for n in range(10_000)}}).encode(),
+        json.dumps({"attributes": {"\ud800": 1}}).encode(),
+        json.dumps({"attributes": {"a": "\ud800"}}).encode(),
+        json.dumps({"texts": {"a": "\udfff"}}).encode(),
+        json.dumps({"title": "\ud800"}).encode(),
+        json.dumps({"photos": ["in.png"] * 5_000}).encode(),
+        json.dumps({"photos": [{"base64": "no base64!"}]}).encode(),
+        json.dumps({"texts": {"a": "x" * 290_000}}).encode(),
+    ],
+)
+def test_items_that_cannot_be_stored(port: int, folder: Path, body: bytes) -> None:
+    refused(ask(port, "PUT", f"{SHOP}/items/new", body), folder, 400, 422)
+    assert ask(port, "GET", f"{SHOP}/items/new").status == 404
+
+
+@pytest.mark.parametrize(
+    ("parts", "statuses"),
+    [
+        ([('name="item"', b"{}"), ('name="item"', b"{}")], {422}),
+        ([('name="item"', b"{}"), ('name="other"', b"x")], {422}),
+        ([('name="item"', b"{"), ('name="photo"; filename="a"', b"x")], {400}),
+        ([('name="photo"', b"no file")], {422}),
+        ([(f'name="photo"; filename="{n}"', b"x") for n in range(3_000)], {400, 413}),
+        ([('name="item"', b"{}") for _ in range(3_000)], {400}),
+        ([('name="photo"; filename="../../../outside.png"', b"no picture")], {422}),
+    ],
+    ids=["two items", "unknown field", "half JSON", "no file", "3000 files", "3000 items", "upwards"],
+)
+def test_forms_of_items(port: int, folder: Path, parts: list[tuple[str, bytes]], statuses: set[int]) -> None:
+    refused(ask(port, "PUT", f"{SHOP}/items/new", *form(*parts)), folder, *statuses)
 
 
 # --- URLs that the server would fetch
@@ -321,7 +494,7 @@ def test_what_changes_items_asks_for_a_key_that_may_write(app: FastAPI, locked: 
 
 def test_every_path_that_a_reading_key_may_post_to_is_a_route(app: FastAPI) -> None:
     posts = {path for method, path in every_route(app) if method == "POST" and READS.fullmatch(path)}
-    assert posts == {*JSON_ROUTES, f"{SHOP}/search/image"}
+    assert posts == {*READING, f"{SHOP}/search/image"}
 
 
 @pytest.mark.parametrize(
@@ -362,6 +535,17 @@ def test_a_key_is_in_no_answer(locked: int) -> None:
         assert hashlib.sha256(READ.encode()).hexdigest().encode() not in body
 
 
+def test_the_description_says_which_routes_ask_for_a_key(app: FastAPI, locked: int) -> None:
+    described = json.loads(ask(locked, "GET", "/openapi.json").body)
+    assert described["components"]["securitySchemes"]["key"]["name"] == "X-API-Key"
+    assert described["security"] == [{"key": []}, {"bearer": []}]
+    open_to_all = {
+        path for path, methods in described["paths"].items() for one in methods.values() if "security" in one
+    }
+    assert open_to_all == {"/health", "/ready"}
+    assert "security" not in app.openapi()  # of a server that asks for none
+
+
 def test_a_name_that_is_not_the_servers_reaches_nothing(locked: int, folder: Path) -> None:
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example"):
         refused(ask(locked, "GET", "/v1/collections", headers={"Host": host, "X-API-Key": READ}), folder, 421)
@@ -391,6 +575,16 @@ def test_a_named_origin_may(folder: Path) -> None:
             for answer in answers:
                 assert (answer.headers.get("access-control-allow-origin") == origin) == allowed
                 assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_any_origin_may_where_any_is_named_but_never_with_credentials(folder: Path) -> None:
+    settings = ServerSettings({"shop": folder / "shop"}, cors=("*",))
+    with serving(create_app(settings, load=lambda _: ColourEncoder())) as port:
+        headers = {"Origin": "https://evil.example", "Cookie": "a=b"}
+        answer = ask(port, "POST", f"{SHOP}/search", b'{"words": "red"}', headers=headers)
+    assert answer.status == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in answer.headers
 
 
 def test_too_many_requests_are_told_when_to_come_again(folder: Path) -> None:
@@ -487,9 +681,9 @@ NOT_ANSWERED = {
 
 
 @pytest.mark.parametrize("name", NOT_ANSWERED)
-@pytest.mark.parametrize("route", JSON_ROUTES)
-def test_json_that_cannot_be_meant_is_refused(port: int, folder: Path, route: str, name: str) -> None:
-    answer = ask(port, "POST", route, NOT_ANSWERED[name])
+@pytest.mark.parametrize(("method", "route"), JSON_ROUTES)
+def test_json_that_cannot_be_meant_is_refused(port: int, folder: Path, method: str, route: str, name: str) -> None:
+    answer = ask(port, method, route, NOT_ANSWERED[name])
     if answer.status == 200 and route.endswith("heatmap"):
         assert name in ("deep filter text", "long filter", "NUL in a field", "SQL")  # a heat map needs none of them
     else:

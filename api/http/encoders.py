@@ -46,9 +46,11 @@ class Encoders:
             return list(self._loaded.values())
 
     def close(self) -> None:
-        """End their threads."""
-        for encoder in self.all():
-            encoder.close()
+        """End their threads. What is asked for after this is loaded anew."""
+        with self._loading:
+            for encoder in self._loaded.values():
+                encoder.close()
+            self._loaded.clear()
 
 
 def warm(encoder: DualEncoder) -> None:

@@ -70,7 +70,7 @@ class Metrics:
         self._errors.labels(kind).inc()
 
     def stage(self, name: str, seconds: float) -> None:
-        """How long a stage of a search took: encode, rerank, search (both included) or write."""
+        """How long a stage of a search took: encode, rerank, search (both included), write, or total."""
         self._stage_seconds.labels(name).observe(seconds)
 
     @contextmanager
@@ -128,5 +128,7 @@ class _Collections(Collector):
         return (
             GaugeMetricFamily("catalens_index_items", "Items that a search sees.", labels=["collection"]),
             GaugeMetricFamily("catalens_index_revision", "Revision that a search sees.", labels=["collection"]),
-            CounterMetricFamily("catalens_query_cache", "Texts looked up in the query cache.", labels=outcome),
+            CounterMetricFamily(
+                "catalens_query_cache", "Looked up in the query cache, often several times in a search.", labels=outcome
+            ),
         )

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Server:
-    """Opened when the app starts and closed when it ends, in `app.state.server`."""
+    """Opened when the app starts and closed when it ends, in `app.state.server`; an app may start again."""
 
     def __init__(self, settings: ServerSettings, load: Load | None = None) -> None:
         """load: makes an encoder of a model's name; None for `load_encoder` on the settings' runtime."""
@@ -38,6 +38,7 @@ class Server:
 
     def open(self) -> None:
         """Open all collections, load their models, and search once in each. Raises what that raises."""
+        self.threads.open()
         try:
             reranker = self._reranker()
             for name, folder in self.folders.items():

@@ -31,9 +31,13 @@ class Threads:
     def __init__(self, workers: int, queue: int) -> None:
         self.workers, self.queue = workers, queue
         self.watchers: list[Watcher] = []
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="catalens")
         self._counting = Lock()
         self._inside = 0
+        self.open()
+
+    def open(self) -> None:
+        """Have threads, anew after `close`."""
+        self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="catalens")
 
     @property
     def waiting(self) -> int:

@@ -35,7 +35,7 @@ def needed_scope(method: str, path: str) -> KeyScope | None:
 class ApiKeyCheck:
     """Lets a request through that shows a key of the right scope: 401 without one, 403 where the key may only read.
 
-    The key is then `request.state.api_key`. It comes before any of the body is read.
+    What is kept of the key is then `request.state.api_key`. It comes before any of the body is read.
     """
 
     def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
@@ -60,13 +60,13 @@ class ApiKeyCheck:
             headers = {"WWW-Authenticate": 'Bearer realm="catalens"' + (', error="invalid_token"' if shown else "")}
             await refuse(scope, send, Unauthorized(message, hint=_HINT, headers=headers))
             return
+        state_of(scope)["api_key"] = key
         if needed == "write" and key.scope != "write":
             message = "this API key may read, and not write"
             hint = "use one of scope write; who runs the server makes one: catalens api-key --scope write"
             headers = {"WWW-Authenticate": 'Bearer realm="catalens", error="insufficient_scope", scope="write"'}
             await refuse(scope, send, Forbidden(message, hint=hint, headers=headers))
             return
-        state_of(scope)["api_key"] = key
         await self.app(scope, receive, send)
 
 

