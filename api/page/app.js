@@ -76,6 +76,7 @@ async function changed(now, before) {
   drawHero(now);
   document.body.classList.remove("starting"); // from here on nothing moves
   if (current?.name !== now.collection && !(await enter(now))) return;
+  if (now !== state()) return; // what came meanwhile draws the rest
   drawApplied(now);
   drawControls(now);
   recount(now, current.kinds);
@@ -210,16 +211,20 @@ document.querySelector(".brand").addEventListener("click", (event) => {
   box.focus();
 });
 
-const drawer = (open) => {
+const behind = ".skip, .top, .under, .hero, main"; // what lies behind the drawer with the facets, on a phone
+
+function drawer(open) {
+  if (open === document.body.classList.contains("drawer")) return;
   document.body.classList.toggle("drawer", open);
+  for (const part of document.querySelectorAll(behind)) part.inert = open;
   $("facets-open").setAttribute("aria-expanded", String(open));
-  if (open) $("facets-close").focus();
-  else $("facets-open").focus();
-};
+  $(open ? "facets-close" : "facets-open").focus();
+}
 $("facets-open").addEventListener("click", () => drawer(true));
-$("facets-close").addEventListener("click", () => drawer(false));
-$("facets-show").addEventListener("click", () => drawer(false));
-$("facets").addEventListener("keydown", (event) => event.key === "Escape" && document.body.classList.contains("drawer") && drawer(false));
+for (const id of ["facets-close", "facets-show"]) $(id).addEventListener("click", () => drawer(false));
+document.addEventListener("keydown", (event) => event.key === "Escape" && drawer(false));
+document.addEventListener("click", (event) => event.target === document.body && drawer(false));
+matchMedia("(max-width: 760px)").addEventListener("change", () => drawer(false));
 
 onChange(changed);
 start();
