@@ -16,8 +16,8 @@ from retrieval.training.reranker_data import TokenTowers
 from retrieval.training.validation import Validation
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-MOST = 500
-"""Queries of a check and direction, evenly drawn: with 20 pairs each, 10 s of cross attention on one core."""
+MOST = 1_000
+"""Queries of a check and direction, evenly drawn: with 20 pairs each, 20 s of cross attention on one core."""
 
 
 @dataclass(frozen=True)
