@@ -12,6 +12,7 @@ already, and on pictures that the encoder was trained on they say more than they
 """
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,8 @@ class CrossAttention(PairModule):
     def all_pairs(self, texts: Sides, photos: Sides) -> Tensor:
         """Logits [texts, photos] by summaries and the first look, which untrained are all that `forward` says."""
         said, (shown, places, real) = self._said(*texts[:2]), self._shown(*photos[:2])
-        logits: Tensor = self.scale.exp() * said @ shown.T + self.looks[0].all_pairs(self.asking(said), places, real)
+        first = cast(Look, self.looks[0])
+        logits: Tensor = self.scale.exp() * said @ shown.T + first.all_pairs(self.asking(said), places, real)
         return logits
 
     def forward(
