@@ -46,8 +46,11 @@ SENSIBLE: dict[str, Any] = {
     "input": ["red", "blue"],
     "documents": ["red", {"item_id": "sku-red"}],
     "labels": ["red", "blue"],
+    "title": "a red thing",
+    "texts": {"about": "red"},
+    "attributes": {"price": 5, "brand": "A"},
 }
-DROPPED = ("image", "vector", "item", "photo", "min_confidence", "weight")
+DROPPED = ("image", "vector", "photos", "item", "photo", "min_confidence", "weight")
 DELETED = {"known": "sku-blue", "sensible": "sku-cyan"}
 NEVER = [("DELETE", "/v1/collections/{name}/tags/{field}"), ("POST", "/v1/collections/{name}/search/image")]
 """Of the first no label is there to be removed, and no picture is made up for the second."""
