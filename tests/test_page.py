@@ -49,7 +49,12 @@ def odd_shop(folder: Path) -> Path:
         *many,
         SourceItem(ODD_ID, "<img src=x onerror=alert(1)> & co", (photo,), attributes=ODD, texts={"note": "</p><b>x"}),
         SourceItem("bare", "", (), attributes={"made in": "here", "or": False}),
-        SourceItem("plain", "Plain", (painted(folder / "b.png", COLOURS["blue"]),), attributes={"made in": "here"}),
+        SourceItem(
+            "plain",
+            "Plain",
+            tuple(painted(folder / f"{name}.png", COLOURS[name]) for name in ("blue", "green")),
+            attributes={"made in": "here"},
+        ),
     ]
     fill(folder / "odd-things", items, ColourEncoder())
     return folder / "odd-things"
@@ -384,6 +389,37 @@ def test_the_detail_view_goes_on_to_the_next(visit: Visit) -> None:
     page.get_by_role("button", name="More like this").click()
     expect(page.locator("#detail")).to_be_hidden()
     expect(page.locator(".chip.plus")).to_have_count(1)
+
+
+def test_photos_of_one_item(visit: Visit) -> None:
+    """The one that won stands first, and each has its own map."""
+    page = visit.go("/?c=odd-things&q=green&by=image&item=plain")
+    frame = page.locator("#detail .frame")
+    thumbs = page.locator("#detail .thumbs button")
+    expect(thumbs).to_have_count(2)
+    expect(frame).to_have_attribute("data-photo", re.compile(r"\d"))
+    green = frame.get_attribute("data-photo")
+    asked: list[str] = []
+    page.on("request", lambda request: "/heatmap" in request.url and asked.append(request.url))
+    page.get_by_role("button", name="Where it matches").click()
+    expect(frame.locator(".heat-map")).to_be_visible()
+    thumbs.nth(1).click()
+    expect(frame.locator(".heat-map")).to_have_count(0)
+    blue = frame.get_attribute("data-photo")
+    assert blue != green
+    page.get_by_role("button", name="Where it matches").click()
+    expect(frame.locator(".heat-map")).to_be_visible()
+    assert [url.rpartition("=")[2] for url in asked] == [green, blue]
+    red, greenness = page.evaluate(
+        """async () => {
+            const brush = document.createElement("canvas").getContext("2d");
+            const photo = document.querySelectorAll("#detail .thumbs img")[0];
+            await photo.decode();
+            brush.drawImage(photo, 0, 0, 1, 1);
+            return [...brush.getImageData(0, 0, 1, 1).data];
+        }"""
+    )[:2]
+    assert greenness > 2 * red
 
 
 def test_nothing_fits(visit: Visit) -> None:
