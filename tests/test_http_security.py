@@ -535,6 +535,17 @@ def test_a_key_is_in_no_answer(locked: int) -> None:
         assert hashlib.sha256(READ.encode()).hexdigest().encode() not in body
 
 
+def test_the_description_says_which_routes_ask_for_a_key(app: FastAPI, locked: int) -> None:
+    described = json.loads(ask(locked, "GET", "/openapi.json").body)
+    assert described["components"]["securitySchemes"]["key"]["name"] == "X-API-Key"
+    assert described["security"] == [{"key": []}, {"bearer": []}]
+    open_to_all = {
+        path for path, methods in described["paths"].items() for one in methods.values() if "security" in one
+    }
+    assert open_to_all == {"/health", "/ready"}
+    assert "security" not in app.openapi()  # of a server that asks for none
+
+
 def test_a_name_that_is_not_the_servers_reaches_nothing(locked: int, folder: Path) -> None:
     for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example"):
         refused(ask(locked, "GET", "/v1/collections", headers={"Host": host, "X-API-Key": READ}), folder, 421)
@@ -564,6 +575,16 @@ def test_a_named_origin_may(folder: Path) -> None:
             for answer in answers:
                 assert (answer.headers.get("access-control-allow-origin") == origin) == allowed
                 assert "access-control-allow-credentials" not in answer.headers
+
+
+def test_any_origin_may_where_any_is_named_but_never_with_credentials(folder: Path) -> None:
+    settings = ServerSettings({"shop": folder / "shop"}, cors=("*",))
+    with serving(create_app(settings, load=lambda _: ColourEncoder())) as port:
+        headers = {"Origin": "https://evil.example", "Cookie": "a=b"}
+        answer = ask(port, "POST", f"{SHOP}/search", b'{"words": "red"}', headers=headers)
+    assert answer.status == 200
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in answer.headers
 
 
 def test_too_many_requests_are_told_when_to_come_again(folder: Path) -> None:

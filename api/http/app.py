@@ -12,6 +12,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api.http.encoders import Load
 from api.http.errors import UnexpectedErrors, add_handlers
+from api.http.key_docs import describe_keys
 from api.http.keys import ApiKeys
 from api.http.measuring import watch
 from api.http.metrics import Metrics
@@ -73,6 +74,8 @@ def create_app(settings: ServerSettings, *, load: Load | None = None) -> FastAPI
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router, responses=ERRORS)
+    if settings.api_key_file is not None:
+        describe_keys(app)
     return app
 
 

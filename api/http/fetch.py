@@ -18,7 +18,6 @@ from urllib.parse import quote, urljoin, urlsplit
 from api.http.addresses import is_public
 from api.http.errors import HttpError
 from api.http.pinned import Dial, PinnedConnection, dial
-from retrieval.images import MAX_PIXELS, Picture, decode
 
 MAX_URL = 2_048  # characters, as most servers and browsers agree on
 REDIRECTS = 3
@@ -58,13 +57,10 @@ class Fetcher:
     resolve: Resolve = socket.getaddrinfo
     dial: Dial = dial
 
-    def picture(self, url: str, *, target: int | None = None, max_pixels: int = MAX_PIXELS) -> Picture:
-        """The picture at a URL. Raises UrlError, and ImageError where what is there is no picture."""
-        return decode(self.image_bytes(url), target=target, max_pixels=max_pixels)
-
     def image_bytes(self, url: str) -> bytes:
-        """The bytes at a URL, 1 to `limit`; at most three redirects are followed, and each is checked as the first.
+        """The bytes at a URL, at most `limit`, which nobody has decoded yet: they are as hostile as an upload.
 
+        At most three redirects are followed, and each is checked as the first.
         Raises UrlError for what the guard refuses, for any status but 200, and for what is too large or too slow.
         """
         ends = monotonic() + self.seconds

@@ -22,6 +22,7 @@ from retrieval.errors import (
 
 DATABASE = "catalog.db"
 MIN_FREE = 1 << 20  # bytes: less and a disk is as good as full
+POOLED = 16  # connections that are kept: with 5, searches on 16 threads took up to 0.15 ms more to open others anew
 BUSY_SECONDS = 30  # a reader meets a lock only for the moment of a checkpoint; a second writer is kept out before
 
 
@@ -96,7 +97,9 @@ def _engine(path: Path, mode: str) -> Engine:
         # begin no transaction for a SELECT, and a snapshot read over three tables needs one.
         return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
 
-    engine = create_engine("sqlite+pysqlite://", creator=connect, poolclass=QueuePool, max_overflow=64)
+    engine = create_engine(
+        "sqlite+pysqlite://", creator=connect, poolclass=QueuePool, pool_size=POOLED, max_overflow=64
+    )
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

@@ -23,7 +23,7 @@ MAX_DEADLINE = 3_600_000.0  # ms
 
 _SHARE = (0, 1, "leave it out to do without")
 _RANGES = {
-    "k": (1, MAX_K, "ask for 10 with -k 10"),
+    "k": (1, MAX_K, "10 is the usual number"),
     "offset": (0, MAX_OFFSET, "the first page has 0"),
     "duplicates": _SHARE,
     "diversity": _SHARE,
@@ -133,7 +133,7 @@ class Query:
             )
         if self.by == "lexical" and any(part.words is None for part in self.parts):
             raise QueryError(
-                "a search by words alone has a part that is no words", hint="compare pictures with --by image or hybrid"
+                "a search by words alone has a part that is no words", hint="compare pictures by image or hybrid"
             )
         self._check_fields()
         self._check_numbers()

@@ -31,7 +31,7 @@ def why_not(query: Query) -> str | None:
         return None
     if part.image is not None and query.by == "text":
         return None
-    return "a text is judged with a photo only: words --by image or hybrid, or a picture --by text"
+    return "a text is judged with a photo only: words by image or hybrid, or a picture by text"
 
 
 def reordered(candidates: Candidates, matches: FloatArray, weight: float) -> tuple[Candidates, FloatArray]:

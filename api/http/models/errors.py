@@ -10,7 +10,7 @@ class ErrorDetail(BaseModel):
 
     type: str = Field(examples=["query_error"], description="The kind of error, for programs.")
     message: str = Field(examples=["k is 0; it must be between 1 and 10,000"], description="For people.")
-    hint: str | None = Field(examples=["ask for 10 with k 10"], description="The next step.")
+    hint: str | None = Field(examples=["10 is the usual number"], description="The next step.")
     field: str | None = Field(
         examples=["k"], description="What part of the request it is about, where one is to blame."
     )
