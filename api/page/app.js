@@ -168,6 +168,11 @@ box.addEventListener("keydown", (event) => {
   if (box.value) clear();
   else box.blur();
 });
+box.addEventListener("blur", () => {
+  if (settled(box.value) === box.value.trim()) return; // else `shirt -stripes`, and on to something else
+  typed.cancel();
+  take(true);
+});
 $("search").addEventListener("submit", (event) => {
   event.preventDefault();
   typed.cancel();
@@ -180,6 +185,7 @@ function clear() {
   take(false);
   box.focus();
 }
+$("clear").addEventListener("pointerdown", (event) => event.preventDefault()); // the box keeps the focus
 $("clear").addEventListener("click", clear);
 
 // Photos.
