@@ -31,6 +31,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote
 
@@ -116,15 +117,11 @@ def endured(
     """One line: what became of the clients, of the writer and of the server's memory."""
     paths = [f"{SEARCH}?q={quote(title)}&k=10" for title in titles[:CACHED]]
     paths += [f"{SEARCH}?q={quote(title)}%20{{}}&k=10" for title in titles[:CACHED]]
-    with running(*serving(collection)) as (port, pid):
+    with running(*serving(collection)) as (port, pid), sampled(pid) as samples:
         clients = started_clients(port, max(CLIENTS), minutes * 60, paths)
-        samples, writes, errors, took = [], 0, list[str](), list[float]()
-        began = last = time.monotonic()
+        writes, errors, took = 0, list[str](), list[float]()
         while clients.poll() is None:
             now = time.monotonic()
-            if not samples or now - last >= SAMPLE:
-                samples.append((now - began, resident(pid)))
-                last = now
             row = spare[writes % len(spare)]
             try:
                 written(port, f"added-{writes}", row["title"], (folder / row["image"]).read_bytes())
@@ -148,6 +145,24 @@ def endured(
         **memory(samples),
         "load": os.getloadavg()[0],
     }
+
+
+@contextmanager
+def sampled(pid: int) -> Iterator[list[tuple[float, float]]]:
+    """Seconds from now and megabytes of a process, looked at in a thread of its own."""
+    began, samples, ended = time.monotonic(), list[tuple[float, float]](), Event()
+
+    def look() -> None:
+        while not ended.wait(SAMPLE if samples else 0):
+            samples.append((time.monotonic() - began, resident(pid)))
+
+    looking = Thread(target=look)
+    looking.start()
+    try:
+        yield samples
+    finally:
+        ended.set()
+        looking.join()
 
 
 def memory(samples: list[tuple[float, float]]) -> dict[str, Any]:
