@@ -105,7 +105,7 @@ function draw(context, item, hit) {
     facts(context, item, hit),
     steering(context, item, hit),
     whySection(context),
-    table(item),
+    table(item, priceField(context.kinds)),
   );
   dialog.replaceChildren(
     ...[closeButton(), shot, about, h("section", { class: "similar", "aria-label": "Similar items" })].filter(Boolean),
@@ -182,10 +182,10 @@ async function why({ now, query, hits, signal }) {
   }
 }
 
-function table(item) {
+function table(item, priceName) {
   const texts = Object.entries(item.texts ?? {}).filter(([name, text]) => text && name !== "title");
   const rows = Object.entries(item.attributes).filter(
-    ([name, value]) => value !== null && value !== "" && !(name in (item.texts ?? {})),
+    ([name, value]) => value !== null && value !== "" && name !== priceName && !(name in (item.texts ?? {})),
   );
   return [
     texts.map(([name, text]) => h("section", { class: "text" }, h("h3", { text: label(name) }), h("p", { text }))),
