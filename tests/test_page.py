@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import pytest
 
 from api.http.keys import new_key
+from indexer.sources.base import SourceItem
 from tests.browser import DESKTOP, PHONE, Visit, chromium, painted, pictures_folder, png, serving, shop
 from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import fill
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Visiting = Callable[..., Visit]
+ODD_ID = "a/../b c?d=1&e#f%20%"
+ODD = {"made in": 'Łódź "1" \\ `x`', "or": True}
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +33,35 @@ def browser() -> Iterator["Browser"]:
 
 
 @pytest.fixture(scope="module")
-def collections(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def collections(browser: "Browser", tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     folder = tmp_path_factory.mktemp("page")
     fill(folder / "nothing", [], ColourEncoder())
-    return shop(folder / "shop"), folder / "nothing"
+    return shop(folder / "shop"), folder / "nothing", odd_shop(folder / "odd")
+
+
+def odd_shop(folder: Path) -> Path:
+    """Things that hardly have names, with fields that need quotes."""
+    folder.mkdir()
+    photo = painted(folder / "a.png", COLOURS["red"])
+    usual = {"made in": "there", "or": False}
+    many = [SourceItem(f"m{i}", f"Thing {i}", (), attributes={**usual, "maker": f"Maker {i % 18}"}) for i in range(36)]
+    items = [
+        *many,
+        SourceItem(ODD_ID, "<img src=x onerror=alert(1)> & co", (photo,), attributes=ODD, texts={"note": "</p><b>x"}),
+        SourceItem("bare", "", (), attributes={"made in": "here", "or": False}),
+        SourceItem(
+            "plain",
+            "Plain",
+            tuple(painted(folder / f"{name}.png", COLOURS[name]) for name in ("blue", "green")),
+            attributes={"made in": "here"},
+        ),
+    ]
+    fill(folder / "odd-things", items, ColourEncoder())
+    return folder / "odd-things"
 
 
 @pytest.fixture(scope="module")
-def server(collections: tuple[Path, Path]) -> Iterator[str]:
+def server(collections: tuple[Path, Path, Path]) -> Iterator[str]:
     with serving(*collections) as address:
         yield address
 
@@ -213,6 +237,18 @@ def test_lists_and_yes_or_no_are_facets_too(visit: Visit) -> None:
     expect(page.locator("#count")).to_have_text("6 items")
 
 
+def test_a_long_list_of_values_is_looked_through(visit: Visit) -> None:
+    page = visit.go("/?c=odd-things")
+    makers = page.locator(".facet", has_text="Maker")
+    expect(makers.locator(".value")).to_have_count(7)
+    makers.get_by_role("button", name="11 more").click()
+    expect(makers.locator(".value:visible")).to_have_count(18)
+    makers.get_by_label("Find among Maker").fill("maker 1")
+    expect(makers.locator(".value:visible")).to_have_count(9)  # 1, 10 to 17
+    makers.get_by_label(re.compile("^Maker 17")).check()
+    expect(page.locator("#count")).to_have_text("2 items")
+
+
 def test_a_range_of_prices(visit: Visit) -> None:
     page = visit.go("/?sort=price")
     page.get_by_label("Price, highest").fill("12")
@@ -287,6 +323,14 @@ def test_enter_says_what_is_meant(visit: Visit, typed: str, words: str, without:
     expect(page.locator(".chip.less .chip-text")).to_have_text(without)
 
 
+def test_a_minus_that_is_left_counts(visit: Visit) -> None:
+    page = visit.go()
+    page.fill("#q", "mug -red")
+    page.keyboard.press("Tab")
+    expect(page.locator(".chip.less .chip-text")).to_have_text("red")
+    expect(page.locator("#q")).to_have_value("mug")
+
+
 def test_words_are_added_by_buttons(visit: Visit) -> None:
     page = visit.go("/?q=mug&by=image")
     page.get_by_role("button", name="without").click()
@@ -347,6 +391,37 @@ def test_the_detail_view_goes_on_to_the_next(visit: Visit) -> None:
     expect(page.locator(".chip.plus")).to_have_count(1)
 
 
+def test_photos_of_one_item(visit: Visit) -> None:
+    """The one that won stands first, and each has its own map."""
+    page = visit.go("/?c=odd-things&q=green&by=image&item=plain")
+    frame = page.locator("#detail .frame")
+    thumbs = page.locator("#detail .thumbs button")
+    expect(thumbs).to_have_count(2)
+    expect(frame).to_have_attribute("data-photo", re.compile(r"\d"))
+    green = frame.get_attribute("data-photo")
+    asked: list[str] = []
+    page.on("request", lambda request: "/heatmap" in request.url and asked.append(request.url))
+    page.get_by_role("button", name="Where it matches").click()
+    expect(frame.locator(".heat-map")).to_be_visible()
+    thumbs.nth(1).click()
+    expect(frame.locator(".heat-map")).to_have_count(0)
+    blue = frame.get_attribute("data-photo")
+    assert blue != green
+    page.get_by_role("button", name="Where it matches").click()
+    expect(frame.locator(".heat-map")).to_be_visible()
+    assert [url.rpartition("=")[2] for url in asked] == [green, blue]
+    red, greenness = page.evaluate(
+        """async () => {
+            const brush = document.createElement("canvas").getContext("2d");
+            const photo = document.querySelectorAll("#detail .thumbs img")[0];
+            await photo.decode();
+            brush.drawImage(photo, 0, 0, 1, 1);
+            return [...brush.getImageData(0, 0, 1, 1).data];
+        }"""
+    )[:2]
+    assert greenness > 2 * red
+
+
 def test_nothing_fits(visit: Visit) -> None:
     page = visit.go()
     visit.search("asdkjh qwpoe")
@@ -382,7 +457,7 @@ def test_the_server_s_own_message_is_shown(visit: Visit) -> None:
     visit.wrong.clear()
 
 
-def test_a_server_that_goes_away_and_comes_back(visiting: Visiting, collections: tuple[Path, Path]) -> None:
+def test_a_server_that_goes_away_and_comes_back(visiting: Visiting, collections: tuple[Path, Path, Path]) -> None:
     with serving(collections[0]) as address:
         visit = visiting(address)
         page = visit.go()
@@ -396,6 +471,63 @@ def test_a_server_that_goes_away_and_comes_back(visiting: Visiting, collections:
         visit.leave()  # before the server ends for good
     assert all("ERR_CONNECTION_REFUSED" in wrong for wrong in visit.wrong)
     visit.wrong.clear()
+
+
+def test_a_busy_server_is_asked_again(visit: Visit) -> None:
+    page = visit.go()
+    refused: list[str] = []
+
+    def busy(route: Any) -> None:
+        if refused:
+            return route.continue_()
+        refused.append(route.request.url)
+        error = {"type": "busy", "message": "too much at once", "hint": None, "field": None}
+        return route.fulfill(status=429, headers={"Retry-After": "1"}, json={"error": error})
+
+    page.route("**/search", busy)
+    page.fill("#q", "cyan vase")
+    expect(page.locator(".card").first).to_have_attribute("data-id", "cyan-vase")
+    assert len(refused) == 1
+    visit.wrong.clear()
+
+
+def test_more_that_fails_is_asked_for_by_hand(visit: Visit) -> None:
+    page = visit.go("/?q=mug")
+    visit.settle()
+    page.route("**/search", lambda route: route.abort())
+    page.mouse.wheel(0, 5_000)
+    expect(page.locator("#more")).to_have_text("The server does not answer. Try again")
+    assert len(visit.ids()) == 24
+    page.unroute("**/search")
+    page.locator("#more").click()
+    expect(page.locator(".card:not(.ghost)")).to_have_count(36)
+    assert visit.wrong
+    visit.wrong.clear()
+
+
+def test_odd_names_are_text_and_nothing_else(visit: Visit) -> None:
+    page = visit.go("/?c=odd-things&f.made+in=here&f.made+in=" + quote_plus(ODD["made in"]))
+    visit.settle()
+    assert sorted(visit.ids()) == sorted([ODD_ID, "bare", "plain"])
+    page.goto(visit.base + "/?c=odd-things&sort=-photos")
+    visit.settle()
+    odd = page.locator(".card", has_text="onerror")
+    expect(odd.locator(".title")).to_have_text("<img src=x onerror=alert(1)> & co")
+    expect(odd.locator("img.there")).to_be_visible()
+    odd.locator(".card-link").click()
+    expect(page.locator("#detail h2")).to_have_text("<img src=x onerror=alert(1)> & co")
+    expect(page.locator("#detail")).to_contain_text("</p><b>x")
+    expect(page.locator("#detail .similar button").first).to_be_visible()
+    page.get_by_role("button", name="More like this").click()
+    expect(page.locator("#count")).to_have_text(re.compile("^Best of 37 items "))
+    page.reload()
+    expect(page.locator(".chip-text")).to_have_text("<img src=x onerror=alert(1)> & co")
+    page.get_by_label(re.compile("^Take away")).click()
+    page.get_by_label(re.compile("^Łódź")).check()
+    expect(page.locator("#count")).to_have_text("1 item")
+    page.get_by_label(re.compile("^yes")).check()
+    expect(page.locator(".pill")).to_have_count(2)
+    expect(page.locator("#count")).to_have_text("1 item")
 
 
 def test_an_address_is_the_whole_search(visit: Visit, visiting: Visiting) -> None:
@@ -507,7 +639,7 @@ def test_a_phone(visiting: Visiting) -> None:
     expect(page.locator("#facets")).to_be_in_viewport()
     page.locator(".facet", has_text="Colour").get_by_label(re.compile("^Green")).check()
     visit.shoot("phone-facets")
-    page.get_by_role("button", name="Show results").click()
+    page.get_by_role("button", name="Show 4 items").click()
     expect(page.locator("#facets")).not_to_be_in_viewport()
     expect(page.locator("#count")).to_contain_text("Best of 4 items")
     expect(page.get_by_role("button", name="Narrow down (1)")).to_be_visible()
@@ -569,7 +701,7 @@ def test_photos_have_their_place_before_they_come(visiting: Visiting) -> None:
     assert page.evaluate("window.moved") < 0.1  # what browsers call good
 
 
-def test_a_server_with_keys(visiting: Visiting, collections: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_server_with_keys(visiting: Visiting, collections: tuple[Path, Path, Path], tmp_path: Path) -> None:
     key, kept = new_key("read", "page")
     (tmp_path / "keys").write_text(kept.line + "\n", encoding="utf-8")
     with serving(collections[0], api_key_file=tmp_path / "keys") as address:
