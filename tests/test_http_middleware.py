@@ -211,6 +211,9 @@ def test_a_request_without_a_host_or_with_two_is_refused() -> None:
         ([("Origin", "http://127.0.0.1:8000")], 200),
         ([("Origin", "https://shop.example")], 200),  # named
         ([("Sec-Fetch-Site", "same-origin")], 200),
+        ([("Sec-Fetch-Site", "same-origin"), ("Origin", "https://outer-name.example")], 200),
+        ([("Sec-Fetch-Site", "cross-site"), ("Origin", "https://shop.example")], 200),
+        ([("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")], 403),
         ([("Origin", "http://evil.example")], 403),
         ([("Origin", "http://127.0.0.1:9000")], 403),
         ([("Origin", "null")], 403),
