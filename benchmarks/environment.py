@@ -7,7 +7,7 @@ import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
-PACKAGES = ("faiss-cpu", "numpy", "open_clip_torch", "openvino", "pillow", "SQLAlchemy", "torch")
+PACKAGES = ("faiss-cpu", "fastapi", "numpy", "open_clip_torch", "openvino", "pillow", "SQLAlchemy", "torch", "uvicorn")
 
 
 def describe() -> dict[str, object]:

@@ -70,16 +70,17 @@ def main() -> None:
         seconds = time.monotonic() - started
         module = found.fitted.module
         reranker = TorchReranker(module, found.spec, towers.dimension)
-        hubs, chosen_by = (_scaled(each.hubness(module), -1.0) for each in (held_out, found.judged))
+        hubs, chosen_by = held_out.hubness(module), found.judged.hubness(module)
         if not hubs_told:
-            weights = found.judged.combined(chosen_by)[0]
+            alone, weights = weighed(hubs, -np.ones(2)), found.judged.combined(weighed(chosen_by, -np.ones(2)))[0]
             line = {"kind": "hubs alone", "parameters": 0, "weights": weights, "ms_per_query": None}
-            write(arguments.out, {**said, **line, "held_out": figures(held_out, {"reranked": (hubs, weights)})})
+            write(arguments.out, {**said, **line, "held_out": figures(held_out, {"reranked": (alone, weights)})})
             hubs_told = True
         matches = held_out.matches(reranker)
-        taken_off = module.hub_weight.item()
-        network = [match - taken_off * hub for match, hub in zip(matches, hubs, strict=True)]
-        own = [m - taken_off * h for m, h in zip(found.judged.matches(reranker), chosen_by, strict=True)]
+        taken_off = module.hub_weight.numpy()
+        network = [match + put_back for match, put_back in zip(matches, weighed(hubs, taken_off), strict=True)]
+        validated = zip(found.judged.matches(reranker), weighed(chosen_by, taken_off), strict=True)
+        own = [match + put_back for match, put_back in validated]
         line = {
             "kind": kind,
             "contrast_epochs": settings.contrast_epochs,
@@ -87,7 +88,7 @@ def main() -> None:
             "epochs": settings.epochs,
             "best_epoch": found.fitted.epoch,
             "parameters": found.spec.facts["parameters"],
-            "hub_weight": taken_off,
+            "hub_weights": taken_off.tolist(),
             "weights": dict(found.spec.weights),
             "ms_per_query": round(milliseconds(reranker, held_out), 2),
             "training_s": round(seconds, 1),
@@ -115,8 +116,9 @@ def figures(held_out: RerankedValidation, ways: dict[str, tuple[list[FloatArray]
     return told
 
 
-def _scaled(rows: list[FloatArray], by: float) -> list[FloatArray]:
-    return [np.float32(by) * row for row in rows]
+def weighed(hubness: list[FloatArray], weights: FloatArray) -> list[FloatArray]:
+    """hubness [n, depth, 2], weights [2] -> float32 [n, depth] of each."""
+    return [(each @ weights).astype(np.float32) for each in hubness]
 
 
 def write(path: Path, line: dict[str, Any]) -> None:

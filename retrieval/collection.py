@@ -1,9 +1,11 @@
 """What can be read of a collection: the rows behind hits, vectors, tokens, words, counts, rules and problems."""
 
+import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +19,11 @@ from retrieval.catalogue.whole_items import WholeItem
 from retrieval.errors import QueryError
 from retrieval.index.base import IdArray, IdMask
 from retrieval.lexical import Term
+from retrieval.photo_paths import found_here
 from retrieval.revisions import CollectionView, Revisions
 from retrieval.tokens.value import Tokens, TokenSpec
+
+Row = TypeVar("Row", OwnerRow, ItemRow)
 
 BLOCK_ROWS = 65_536  # 64 MB at 512 numbers
 IDS_COMPARED = 20_000  # ids looked at for one like a mistyped one: 0.1 s
@@ -30,6 +35,7 @@ class Collection(Revisions):
     def __init__(self, folder: Path) -> None:
         """Open for reading. Raises CollectionNotFound, or CollectionDamaged when it cannot be read."""
         super().__init__(folder)
+        self._home = os.path.abspath(folder)  # noqa: PTH100 (absolute() keeps `..`)
         self._postings = Postings()
         self._counted: tuple[CollectionView, dict[tuple[Modality, ...], int]] | None = None
 
@@ -45,7 +51,14 @@ class Collection(Revisions):
     def rows(self, modality: Modality, owner_ids: list[int]) -> dict[int, OwnerRow]:
         """What to show for photos or texts by id; those deleted meanwhile are missing."""
         with self._reading() as connection:
-            return queries.owner_rows(connection, modality, owner_ids)
+            return self._here(queries.owner_rows(connection, modality, owner_ids))
+
+    def _here(self, rows: dict[int, Row]) -> dict[int, Row]:
+        """With photos that the collection keeps itself where it lies now."""
+        for key, row in rows.items():
+            if row.photo is not None and (path := found_here(self._home, row.photo)) != row.photo:
+                rows[key] = replace(row, photo=path)
+        return rows
 
     def vectors(self, modality: Modality, owner_ids: list[int]) -> tuple[IdArray, npt.NDArray[np.float16]]:
         """Stored unit vectors: ids [n] ascending and float16 [n, dimension]."""
@@ -75,7 +88,7 @@ class Collection(Revisions):
     def items(self, item_keys: list[int]) -> dict[int, ItemRow]:
         """What to show of items by key; those deleted meanwhile are missing."""
         with self._reading() as connection:
-            return queries.item_rows(connection, item_keys)
+            return self._here(queries.item_rows(connection, item_keys))
 
     def lexical_matches(self, terms: Sequence[Term], limit: int | None, allowed: IdMask | None = None) -> Matches:
         """Items that have any of the words, best first; see `retrieval.catalogue.lexical`.
@@ -125,7 +138,8 @@ class Collection(Revisions):
     def item_photos(self, item_key: int) -> list[PhotoRow]:
         """An item's photos, the first first; empty for one that has none, or that was deleted meanwhile."""
         with self._reading() as connection:
-            return photo_queries.photos_of_item(connection, item_key)
+            found = photo_queries.photos_of_item(connection, item_key)
+        return [replace(photo, path=found_here(self._home, photo.path)) for photo in found]
 
     def owners(self, modality: Modality, item_key: int) -> list[int]:
         """Ids of an item's photos or texts, ascending."""

@@ -13,6 +13,9 @@ NOT_A_PATH_REASON = "not the path of a photo"
 
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]+:)?//|data:")
 
+UPLOADS = "uploads"
+_UPLOAD = re.compile(rf".*/{UPLOADS}/([0-9a-f]{{2}})/(\1[0-9a-f]{{62}})", re.DOTALL)
+
 
 class RefusedPhoto(Exception):
     """A photo that a file names but that must not or cannot be read; the message is the reason."""
@@ -73,6 +76,20 @@ class PhotoPaths:
         if not stat.S_ISREG(mode):
             raise RefusedPhoto(NOT_A_FILE_REASON)
         return True
+
+
+def upload_place(folder: Path, content_hash: str) -> Path:
+    """Where a collection keeps the bytes of this hex SHA-256 that a program gave it. folder: absolute."""
+    return folder / UPLOADS / content_hash[:2] / content_hash
+
+
+def found_here(folder: str, path: str) -> str:
+    """The path of a photo as stored; of one that the collection keeps itself, where it lies in `folder` now.
+
+    A collection that was moved or copied takes the photos along that programs gave it.
+    """
+    kept = _UPLOAD.fullmatch(path)
+    return path if kept is None else f"{folder}/{UPLOADS}/{kept[1]}/{kept[2]}"
 
 
 def is_unicode(name: str) -> bool:

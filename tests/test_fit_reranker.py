@@ -70,16 +70,6 @@ class TestContrastLoss:
         plain = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.arange(4)).item()
         assert found < plain - 0.01  # the mask is worth something here
 
-    def test_all_pairs_of_cross_attention_are_what_its_summaries_say(self) -> None:
-        """Untrained they are all that it says."""
-        module = KINDS["cross_attention"](SMALL, DIMENSION, 0).eval()
-        texts, photos = texts_of(3), photos_of(4)
-        with torch.no_grad():
-            found = module.all_pairs(tensors(texts), tensors(photos))
-            for at in range(3):
-                expected = module(*tensors(texts.take([at])), *tensors(photos))
-                torch.testing.assert_close(found[at], expected, rtol=1e-4, atol=1e-4)
-
 
 class TestViews:
     def test_each_photo_is_shown_in_one_of_them(self) -> None:

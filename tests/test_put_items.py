@@ -239,6 +239,25 @@ def test_what_a_crash_left_among_the_uploads_goes_with_the_next_write(shop: Shop
     assert shop.uploads() == []
 
 
+def test_a_moved_collection_takes_its_photos_along(shop: Shop) -> None:
+    shop.put(PutItem("a", "A", photos=(picture("red"),)), PutItem("b", "B", photos=(picture("blue"),)))
+    shop.collection = shop.collection.rename(shop.folder / "moved")
+    with Searcher.open(shop.collection, ColourEncoder()) as searcher:
+        photo = Path(str(searcher.search("red").hits[0].photo))
+        assert photo.read_bytes() == picture("red")
+        assert photo.is_relative_to(shop.collection)
+        listed = searcher.collection.item_photos(searcher.collection.item_key("a"))
+        assert [Path(one.path) for one in listed] == [photo]
+        assert str(searcher.search("A", by="lexical").hits[0].photo) == str(photo)
+    (shop.collection / "uploads" / "changing").touch()  # then all of them are looked at
+    assert shop.outcomes(PutItem("c", "C", photos=(picture("green"),))) == ["added"]
+    assert len(shop.uploads()) == 3
+    assert shop.outcomes(PutItem("b", "B", photos=(picture("white"),))) == ["updated"]
+    assert len(shop.uploads()) == 3  # the blue one went
+    delete_items(shop.collection, ["a", "b", "c"])
+    assert shop.uploads() == []
+
+
 def test_an_upload_whose_file_was_lost_is_written_again(shop: Shop) -> None:
     red = picture("red")
     shop.put(PutItem("a", "A", photos=(red,)))

@@ -27,14 +27,14 @@ from tests.fakes import PlaceEncoder
 from tests.reranked import DIMENSION, SMALL, photos_of, spec_of, texts_of
 from tests.test_train_reranker import QUICK, places
 
-WEIGHT = 0.75
+WEIGHTS_OF = (0.75, 0.5)
 
 
 def with_banks(kind: str = "gating") -> PairModule:
     module = KINDS[kind](SMALL, DIMENSION, 0)
     module.text_bank.copy_(torch.from_numpy(texts_of(BANK, seed=8).vectors))
     module.photo_bank.copy_(torch.from_numpy(photos_of(BANK, seed=9).vectors))
-    module.hub_weight.fill_(WEIGHT)
+    module.hub_weight.copy_(torch.tensor(WEIGHTS_OF))
     return module
 
 
@@ -60,7 +60,7 @@ def test_what_is_taken_off_a_match(
     without = TorchReranker(plain, spec_of("gating"), DIMENSION).match(texts, photos)
     of_texts = [hubness(one, photos_of(BANK, seed=9).vectors) for one in texts.vectors]
     of_photos = [hubness(one, texts_of(BANK, seed=8).vectors) for one in photos.vectors]
-    expected = without - WEIGHT * (np.array(of_texts) + np.array(of_photos))
+    expected = without - WEIGHTS_OF[0] * np.array(of_texts) - WEIGHTS_OF[1] * np.array(of_photos)
     assert np.std(expected - without) > 0.1
     found = load_reranker(str(folder), runtime=runtime)
     assert found.runtime.startswith(runtime)
@@ -76,7 +76,7 @@ def test_a_pair_without_tokens_still_gets_nothing(folder: Path) -> None:
 
 def test_banks_come_back_from_the_folder(folder: Path) -> None:
     stored = load_file(folder / WEIGHTS)
-    assert stored["hub_weight"].item() == WEIGHT
+    assert stored["hub_weight"].tolist() == list(WEIGHTS_OF)
     for name, side in (("text_bank", texts_of(BANK, seed=8)), ("photo_bank", photos_of(BANK, seed=9))):
         np.testing.assert_allclose(stored[name].float().numpy(), side.vectors, atol=1e-3)
 
@@ -131,7 +131,7 @@ class TestTraining:
 
     def test_hubness_in_validation_is_what_a_match_lacks(self, trained: TrainedReranker) -> None:
         module, judged = trained.fitted.module, trained.judged
-        before = float(module.hub_weight)
+        before = module.hub_weight.clone()
         reranker = TorchReranker(module, trained.spec, 4)
         try:
             matches = []
@@ -139,9 +139,9 @@ class TestTraining:
                 module.hub_weight.fill_(weight)
                 matches.append(judged.matches(reranker))
         finally:
-            module.hub_weight.fill_(before)
+            module.hub_weight.copy_(before)
         for without, having, hubs in zip(*matches, judged.hubness(module), strict=True):
-            np.testing.assert_allclose(without - having, hubs, atol=1e-4)
+            np.testing.assert_allclose(without - having, hubs.sum(-1), atol=1e-4)
             assert hubs.std() > 0.01
 
     def test_where_some_photos_are_near_to_every_text_it_helps(self) -> None:
@@ -167,6 +167,6 @@ class TestTraining:
         plain = judged.matches(TorchReranker(module, RerankerSpec("", "", "", towers.spec, nothing, nothing), 16))
         before = judged.figure(plain)
         found = without_hubs(module, pairs, judged, plain, 0)
-        assert float(module.hub_weight) > 0
+        assert module.hub_weight[1] > 0
         assert judged.figure(found) > before + 0.02
         assert judged.combined(found)[0]["text_to_image"] > 0

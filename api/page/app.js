@@ -45,7 +45,7 @@ async function start() {
   } catch (error) {
     return broken(error, start);
   }
-  if (!all.length) return $("notices").replaceChildren(notice("empty", "This server has no collection", "Start it with: catalens serve --collection FOLDER"));
+  if (!all.length) return broken(new api.ApiError("This server has no collection.", { hint: "Start it with: catalens serve --collection FOLDER" }), start);
   const { words, without } = readTyped(state().q, true); // an address may hold what somebody would type
   const patch = without.length ? { q: words, parts: [...state().parts, ...without.map(minus)] } : {};
   if (!all.some(({ name }) => name === state().collection)) {
@@ -59,6 +59,7 @@ async function start() {
 const minus = (value) => ({ kind: "words", value, weight: -1 });
 
 function broken(error, again) {
+  document.body.classList.remove("starting");
   const retry = h("button", { class: "button", type: "button", text: "Try again", onclick: again });
   $("grid").replaceChildren();
   $("notices").replaceChildren(notice("error", error.message, error.hint, retry));
@@ -71,8 +72,11 @@ async function changed(now, before) {
   document.body.classList.toggle("asking", asksSomething(now));
   document.title = [now.q || (now.parts.length ? "Search" : ""), now.collection, "Catalens"].filter(Boolean).join(" · ");
   drawCollections(now);
-  if (current?.name !== now.collection && !(await enter(now))) return;
   drawChips(now);
+  drawHero(now);
+  document.body.classList.remove("starting"); // from here on nothing moves
+  if (current?.name !== now.collection && !(await enter(now))) return;
+  if (now !== state()) return; // what came meanwhile draws the rest
   drawApplied(now);
   drawControls(now);
   recount(now, current.kinds);
@@ -83,7 +87,7 @@ async function changed(now, before) {
     if (!first && scrollY > 200) scrollTo({ top: 0 });
     await search(now, current.kinds, actions);
     if (searched !== key) return;
-    drawHero(now);
+    if (!$("hero").hidden) drawExamples(current.fields, hits());
   }
   if (now !== state()) return;
   if (now.open !== before.open || now.open !== null) {
@@ -111,10 +115,10 @@ async function enter(now) {
   }
 }
 
+/** The invitation stands where nothing is asked. Its place is there before its examples are. */
 function drawHero(now) {
   const plain = !asksSomething(now) && !Object.keys(now.values).length && !Object.keys(now.ranges).length && !now.sort;
-  $("hero").hidden = !plain || !hits().length;
-  if (!$("hero").hidden) drawExamples(current.fields, hits());
+  $("hero").hidden = !plain || all.find(({ name }) => name === now.collection)?.items === 0;
 }
 
 function drawCollections(now) {
@@ -164,6 +168,11 @@ box.addEventListener("keydown", (event) => {
   if (box.value) clear();
   else box.blur();
 });
+box.addEventListener("blur", () => {
+  if (settled(box.value) === box.value.trim()) return; // else `shirt -stripes`, and on to something else
+  typed.cancel();
+  take(true);
+});
 $("search").addEventListener("submit", (event) => {
   event.preventDefault();
   typed.cancel();
@@ -176,6 +185,7 @@ function clear() {
   take(false);
   box.focus();
 }
+$("clear").addEventListener("pointerdown", (event) => event.preventDefault()); // the box keeps the focus
 $("clear").addEventListener("click", clear);
 
 // Photos.
@@ -207,16 +217,20 @@ document.querySelector(".brand").addEventListener("click", (event) => {
   box.focus();
 });
 
-const drawer = (open) => {
+const behind = ".skip, .top, .under, .hero, main"; // what lies behind the drawer with the facets, on a phone
+
+function drawer(open) {
+  if (open === document.body.classList.contains("drawer")) return;
   document.body.classList.toggle("drawer", open);
+  for (const part of document.querySelectorAll(behind)) part.inert = open;
   $("facets-open").setAttribute("aria-expanded", String(open));
-  if (open) $("facets-close").focus();
-  else $("facets-open").focus();
-};
+  $(open ? "facets-close" : "facets-open").focus();
+}
 $("facets-open").addEventListener("click", () => drawer(true));
-$("facets-close").addEventListener("click", () => drawer(false));
-$("facets-show").addEventListener("click", () => drawer(false));
-$("facets").addEventListener("keydown", (event) => event.key === "Escape" && document.body.classList.contains("drawer") && drawer(false));
+for (const id of ["facets-close", "facets-show"]) $(id).addEventListener("click", () => drawer(false));
+document.addEventListener("keydown", (event) => event.key === "Escape" && drawer(false));
+document.addEventListener("click", (event) => event.target === document.body && drawer(false));
+matchMedia("(max-width: 760px)").addEventListener("change", () => drawer(false));
 
 onChange(changed);
 start();

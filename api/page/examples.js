@@ -22,5 +22,5 @@ function ideas(fields, hits) {
     return [...new Set(values(kind))].slice(0, 6).map((what, at) => `${colours[(at * 2 + 1) % colours.length]} ${what}`);
   }
   if (kind ?? texts[0]) return [...new Set(values(kind ?? texts[0]))];
-  return [...new Set(hits.map((hit) => hit.title.split(/\s+/).slice(0, 3).join(" ")).filter(Boolean))];
+  return [...new Set(hits.map((hit) => hit.title.split(/\s+/).slice(0, 3).join(" ")).filter((text) => text && text.length <= 28))];
 }

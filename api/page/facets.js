@@ -9,6 +9,7 @@ import { go, state } from "./state.js";
 import { count, label, number, priceField, shown } from "./words.js";
 
 const FEW = 7; // values that are shown before "all of them"
+const LONG = 15; // values from which on a list can be looked through by typing
 const MOST = 200; // values that are asked for
 const FIELDS = 24; // fields that are looked at
 const SHOWN = 9;
@@ -45,7 +46,10 @@ export async function learn(collection, fields) {
 function narrows({ name, type, base }, items) {
   if (!base || base.missing > items * 0.9) return false;
   if (type === "number") return base.low !== null && base.low < base.high && !/(^|[_-])id$/i.test(name);
-  return base.distinct >= 2 && base.distinct <= Math.max(40, Math.min(MOST, items / 4)) && !isProse(base.values);
+  if (base.distinct < 2 || isProse(base.values)) return false;
+  // Where the most frequent values are few items each, as of part numbers, they are no help.
+  const held = base.values.slice(0, 20).reduce((sum, { count }) => sum + count, 0);
+  return base.distinct <= 40 || held >= 0.25 * (items - base.missing);
 }
 
 /** Sentences, such as descriptions: nobody chooses among them. */
@@ -125,8 +129,19 @@ function values(field, facet, chosen) {
           },
         })
       : null;
-  const body = h("div", { class: "values", role: "group", "aria-label": label(field.name) }, first.map(box), toggle);
+  const boxes = first.map(box);
+  const body = h("div", { class: "values", role: "group", "aria-label": label(field.name) }, boxes.length > LONG ? finder(field, boxes) : null, boxes, toggle);
   return body;
+}
+
+/** A box that leaves only the values with these letters in them. */
+function finder(field, boxes) {
+  const input = h("input", { class: "find", type: "text", placeholder: "Find", "aria-label": `Find among ${label(field.name)}`, dataset: { focus: `${field.name}:find` } });
+  input.addEventListener("input", () => {
+    const wanted = input.value.trim().toLowerCase();
+    for (const each of boxes) each.hidden = !each.querySelector(".name").textContent.toLowerCase().includes(wanted);
+  });
+  return input;
 }
 
 function choose(name, value, on) {

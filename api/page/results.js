@@ -61,8 +61,8 @@ function draw(answer) {
   grid.classList.toggle("dim", answer.nothing_fits === true);
   if (grid.firstChild) grid.firstChild.querySelector("a").tabIndex = 0;
   $("notices").replaceChildren(...noticesFor(answer, state));
-  const words = told(answer, state);
-  $("count").replaceChildren(...words);
+  $("count").replaceChildren(...told(answer, state));
+  $("facets-show").textContent = `Show ${plural(answer.matched, "item")}`;
   announce($("count").textContent + (answer.nothing_fits ? ". Nothing really fits." : ""));
   paging();
 }

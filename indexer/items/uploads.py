@@ -16,14 +16,14 @@ from indexer.durable import disk_errors, make_file, make_folder, publish
 from indexer.sources.names import one_spelling
 from retrieval.catalogue.queries import chunks
 from retrieval.catalogue.schema import photos
+from retrieval.photo_paths import UPLOADS, found_here, upload_place
 
-UPLOADS = "uploads"
 MARK = "changing"
 
 
 def upload_path(folder: Path, content_hash: str) -> Path:
     """Where the bytes with this hex SHA-256 lie: no part of the name is the client's."""
-    return one_spelling(folder) / UPLOADS / content_hash[:2] / content_hash
+    return upload_place(one_spelling(folder), content_hash)
 
 
 @contextmanager
@@ -35,7 +35,9 @@ def uploads_around(
     dropped: paths of photos that the transaction takes away from an item, of uploads and of other photos.
     Raises StorageError.
     """
-    root = one_spelling(folder) / UPLOADS
+    home = one_spelling(folder)
+    root = home / UPLOADS
+    dropped = [found_here(str(home), path) for path in dropped]
     if not uploads and not any(Path(path).is_relative_to(root) for path in dropped):
         yield
         return
@@ -82,7 +84,8 @@ def _sweep(connection: Connection, shard: Path) -> int:
     shown: set[str] = set()
     for chunk in chunks(names):
         rows = connection.execute(select(photos.c.path).where(photos.c.content_hash.in_(chunk)).distinct())
-        shown.update(rows.scalars())
+        # Compared by where they lie now: a collection that was moved still names the old place.
+        shown.update(found_here(str(shard.parent.parent), path) for path in rows.scalars())
     unseen = [shard / name for name in names if str(shard / name) not in shown]
     for path in unseen:
         path.unlink()

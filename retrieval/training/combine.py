@@ -9,7 +9,7 @@ import numpy.typing as npt
 from retrieval.encoders.base import FloatArray
 from retrieval.rerankers.order import order_of
 
-HUBS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
+HUBS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 """Of hubness beside the network's logit."""
 WEIGHTS = (0.0, 0.001, 0.002, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
 BEYOND = 2.0  # standard deviations

@@ -16,8 +16,8 @@ from retrieval.training.reranker_data import TokenTowers
 from retrieval.training.validation import Validation
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-MOST = 500
-"""Queries of a check and direction, evenly drawn: with 20 pairs each, 10 s of cross attention on one core."""
+MOST = 1_000
+"""Queries of a check and direction, evenly drawn: with 20 pairs each, 20 s of cross attention on one core."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class RerankedValidation:
         return found
 
     def hubness(self, module: PairModule) -> list[FloatArray]:
-        """For each of `asked` what the module says of how much of a hub each pair is, float32 [n, depth]."""
+        """For each of `asked` how much of a hub the text and the photo of each pair are, float32 [n, depth, 2]."""
         import torch
 
         found = []
@@ -90,9 +90,11 @@ class RerankedValidation:
         pairs = zip(self.asked, matches, strict=True)
         return [success(one.candidates, match, weights[one.direction], k) for one, match in pairs]
 
-    def figure(self, matches: Sequence[FloatArray]) -> float:
-        """Mean success@1 over directions and checks, with the best weights."""
-        return float(np.mean(self.success(matches, self.combined(matches)[0])))
+    def figure(self, matches: Sequence[FloatArray], direction: Direction | None = None) -> float:
+        """Mean success@1 over checks with the best weights, of one direction or of both."""
+        found = self.success(matches, self.combined(matches)[0])
+        own = [share for share, one in zip(found, self.asked, strict=True) if direction in (None, one.direction)]
+        return float(np.mean(own))
 
 
 def _asked(

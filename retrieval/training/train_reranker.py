@@ -150,16 +150,26 @@ def train_reranker(
 def without_hubs(
     module: PairModule, pairs: TrainingPairs, judged: RerankedValidation, matches: Sequence[FloatArray], seed: int
 ) -> list[FloatArray]:
-    """Give the module a bank of training texts and photos and the weight of hubness that is best; the matches then."""
+    """Give the module a bank of training texts and photos and the weights of hubness that are best; the matches then.
+
+    Each direction has a weight of its own: the candidates of a text differ by their photos' share alone, and the other
+    way round.
+    """
     rng = np.random.default_rng(seed)
     for bank, side in ((module.text_bank, pairs.texts), (module.photo_bank, pairs.photos)):
         rows = np.resize(rng.permutation(len(side)), BANK)
         bank.copy_(torch.from_numpy(np.ascontiguousarray(side.vectors[rows], dtype=np.float32)))
     hubness = judged.hubness(module)
-    tried = [[one - weight * hubs for one, hubs in zip(matches, hubness, strict=True)] for weight in HUBS]
-    best = int(np.argmax([judged.figure(each) for each in tried]))
-    module.hub_weight.fill_(HUBS[best])
-    return tried[best]
+    found = list(matches)
+    asked_for: tuple[Direction, Direction] = ("image_to_text", "text_to_image")
+    for number, direction in enumerate(asked_for):
+        tried = [
+            [one - weight * hubs[..., number] for one, hubs in zip(found, hubness, strict=True)] for weight in HUBS
+        ]
+        best = int(np.argmax([judged.figure(each, direction) for each in tried]))
+        module.hub_weight[number] = HUBS[best]
+        found = tried[best]
+    return found
 
 
 def _checks(judged: RerankedValidation, before: Sequence[float], after: Sequence[float]) -> list[Mapping[str, Any]]:

@@ -20,7 +20,7 @@ class PairModule(nn.Module):
     """tokens: the ones it reads. dimension: of the joint vectors.
 
     contrast_batch: how many texts and photos `all_pairs` can take at once in training: 64 by 64 are as many pairs as a
-    step of the second phase has four times.
+    step of the second phase has four times. hub_weight: of how much of a hub a text and a photo are.
     """
 
     contrast_batch = 64
@@ -32,20 +32,21 @@ class PairModule(nn.Module):
         super().__init__()
         self.tokens = tokens
         self.dimension = dimension
-        self.register_buffer("hub_weight", torch.tensor(0.0))
+        self.register_buffer("hub_weight", torch.zeros(2))
         self.register_buffer("text_bank", torch.zeros(BANK, dimension))
         self.register_buffer("photo_bank", torch.zeros(BANK, dimension))
 
     def hubness(self, text_vectors: Tensor, photo_vectors: Tensor) -> Tensor:
-        """How near a text and a photo are to others of the other side, whatever these say: [n], the sum of both.
+        """How near a text and a photo are to others of the other side, whatever these say: [n, 2], text and photo.
 
         Some photos are near to all texts, and are found too often (hubs). With what they get on a bank of texts taken
         off, they are not: the inverted softmax of Smith et al. 2017, arXiv:1702.03859, with a bank of queries as in
         Bogolin et al. 2022, arXiv:2112.12777. Of the candidates of one query only their own side's share differs.
         """
-        photos = torch.logsumexp(SHARPNESS * photo_vectors @ self.text_bank.T, dim=-1)
         texts = torch.logsumexp(SHARPNESS * text_vectors @ self.photo_bank.T, dim=-1)
-        return photos + texts - 2 * math.log(BANK)
+        photos = torch.logsumexp(SHARPNESS * photo_vectors @ self.text_bank.T, dim=-1)
+        both = torch.broadcast_tensors(texts, photos)  # type: ignore[no-untyped-call]  # torch leaves it bare
+        return torch.stack(both, -1) - math.log(BANK)
 
     def all_pairs(self, texts: Sides, photos: Sides) -> Tensor:
         """Logits [texts, photos] of all pairs, for training: by this module, or by what it can judge so many by."""
@@ -130,4 +131,4 @@ class AsGraph(nn.Module):
             text_tokens, text_lengths, text_vectors, photo_tokens, photo_lengths, photo_vectors
         )
         hubness = self.module.hubness(text_vectors, photo_vectors)
-        return (logits - self.module.hub_weight * hubness)[:, None]
+        return (logits - hubness @ self.module.hub_weight)[:, None]
