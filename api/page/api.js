@@ -33,7 +33,8 @@ export const collection = (name) => json(base(name));
 export const search = (name, query, signal) => json(`${base(name)}/search`, { body: query, signal });
 export const item = (name, id, signal) => json(itemPath(name, id), { signal });
 export const similar = (name, id, k, signal) => json(`${itemPath(name, id)}/similar?k=${k}`, { signal });
-export const explain = (name, query, id, signal) => json(`${base(name)}/explain`, { body: { query, item_id: id }, signal });
+export const explain = (name, query, id, signal) =>
+  json(`${base(name)}/explain`, { body: { query, item_id: id }, signal });
 /** The map alone, transparent and in the shape of the photo with that id; null: of the one that fits best. */
 export const heatMap = (name, query, id, photo, signal) =>
   blob(`${itemPath(name, id)}/heatmap?overlay=true${photo ? `&photo=${enc(photo)}` : ""}`, { body: query, signal });
@@ -60,7 +61,12 @@ async function send(path, { body, signal } = {}, tries = { key: 3, busy: 2 }) {
   if (body) headers["Content-Type"] = "application/json";
   let response;
   try {
-    response = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
+    response = await fetch(path, {
+      method: body ? "POST" : "GET",
+      headers,
+      body: body && JSON.stringify(body),
+      signal,
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError("The server does not answer.", { hint: "Is it still running?" });

@@ -45,11 +45,16 @@ async function start() {
   } catch (error) {
     return broken(error, start);
   }
-  if (!all.length) return broken(new api.ApiError("This server has no collection.", { hint: "Start it with: catalens serve --collection FOLDER" }), start);
+  if (!all.length)
+    return broken(
+      new api.ApiError("This server has no collection.", { hint: "Start it with: catalens serve --collection FOLDER" }),
+      start,
+    );
   const { words, without } = readTyped(state().q, true); // an address may hold what somebody would type
   const patch = without.length ? { q: words, parts: [...state().parts, ...without.map(minus)] } : {};
   if (!all.some(({ name }) => name === state().collection)) {
-    if (state().collection !== null) toast(`There is no collection “${state().collection}” here. This is ${all[0].name}.`);
+    if (state().collection !== null)
+      toast(`There is no collection “${state().collection}” here. This is ${all[0].name}.`);
     patch.collection = all[0].name;
   }
   if (Object.keys(patch).length) go(patch, { replace: true });
@@ -70,7 +75,9 @@ async function changed(now, before) {
   if (document.activeElement !== box || before.q === settled(box.value)) box.value = keepTyped(now.q);
   $("clear").hidden = !box.value;
   document.body.classList.toggle("asking", asksSomething(now));
-  document.title = [now.q || (now.parts.length ? "Search" : ""), now.collection, "Catalens"].filter(Boolean).join(" · ");
+  document.title = [now.q || (now.parts.length ? "Search" : ""), now.collection, "Catalens"]
+    .filter(Boolean)
+    .join(" · ");
   drawCollections(now);
   drawChips(now);
   drawHero(now);
@@ -123,7 +130,23 @@ function drawHero(now) {
 
 function drawCollections(now) {
   const tab = ({ name, items }) =>
-    h("button", { type: "button", "aria-current": name === now.collection ? "true" : undefined, onclick: () => go({ ...PLAIN, q: state().q, by: state().by, collection: name, parts: state().parts.filter((part) => part.kind !== "item") }) }, h("span", { text: label(name) }), h("small", { text: count(items) }));
+    h(
+      "button",
+      {
+        type: "button",
+        "aria-current": name === now.collection ? "true" : undefined,
+        onclick: () =>
+          go({
+            ...PLAIN,
+            q: state().q,
+            by: state().by,
+            collection: name,
+            parts: state().parts.filter((part) => part.kind !== "item"),
+          }),
+      },
+      h("span", { text: label(name) }),
+      h("small", { text: count(items) }),
+    );
   $("collections").replaceChildren(...all.map(tab));
   $("collections").hidden = all.length < 2;
 }
@@ -155,7 +178,10 @@ function take(done) {
   const { words, without } = readTyped(box.value, done);
   if (without.length || done) box.value = done ? words.trim() : words;
   const added = without.map(minus);
-  const parts = [...state().parts.filter((old) => !added.some((part) => part.value === old.value && old.kind === "words")), ...added];
+  const parts = [
+    ...state().parts.filter((old) => !added.some((part) => part.value === old.value && old.kind === "words")),
+    ...added,
+  ];
   go({ q: settled(box.value), parts: added.length ? parts : state().parts, open: null }, { typing: !added.length });
 }
 

@@ -10,7 +10,12 @@ export function meter(confidence) {
   const sure = certainty(confidence);
   if (!sure) return null;
   const bars = [1, 2, 3].map((at) => h("i", { class: at <= sure.bars ? "on" : "" }));
-  return h("span", { class: `meter bars-${sure.bars}`, title: sure.means }, h("span", { class: "bars", "aria-hidden": "true" }, bars), sure.word);
+  return h(
+    "span",
+    { class: `meter bars-${sure.bars}`, title: sure.means },
+    h("span", { class: "bars", "aria-hidden": "true" }, bars),
+    sure.word,
+  );
 }
 
 /** A card for a hit. actions: {open, more, less}, each called with the hit. */
@@ -42,7 +47,13 @@ export function card(hit, { priceName, actions }) {
 }
 
 export function skeleton() {
-  return h("li", { class: "card ghost", "aria-hidden": "true" }, h("span", { class: "tile" }), h("span", { class: "line" }), h("span", { class: "line short" }));
+  return h(
+    "li",
+    { class: "card ghost", "aria-hidden": "true" },
+    h("span", { class: "tile" }),
+    h("span", { class: "line" }),
+    h("span", { class: "line short" }),
+  );
 }
 
 /** A message in place of results or above them. kind: `empty`, `unsure` or `error`. */
@@ -52,6 +63,12 @@ export function notice(kind, title, text, ...buttons) {
     "div",
     { class: `notice ${kind}`, role: kind === "error" ? "alert" : "note" },
     icon(picture),
-    h("div", {}, h("h2", { text: title }), text && h("p", { text }), buttons.length ? h("div", { class: "buttons" }, buttons) : null),
+    h(
+      "div",
+      {},
+      h("h2", { text: title }),
+      text && h("p", { text }),
+      buttons.length ? h("div", { class: "buttons" }, buttons) : null,
+    ),
   );
 }

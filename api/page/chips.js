@@ -12,7 +12,8 @@ const looks = new Map(); // "collection/item" -> {title, photo}, for chips of it
 let adding = 0; // +1 or -1 while words for a chip are typed
 let toldMissing = "";
 
-export const remember = (collection, hit) => looks.set(`${collection}/${hit.item_id}`, { title: hit.title, photo: hit.photo });
+export const remember = (collection, hit) =>
+  looks.set(`${collection}/${hit.item_id}`, { title: hit.title, photo: hit.photo });
 
 /** Adds a part; one for the same thing gives way to it. */
 export function add(part) {
@@ -39,8 +40,18 @@ function chip(now, part, at) {
   const said = `${less ? "Less" : "More"}: ${text}`;
   return h(
     "span",
-    { class: `chip ${less ? "less" : "plus"} ${missing ? "missing" : ""}`, role: "group", "aria-label": said, dataset: { at } },
-    iconButton(less ? "minus" : "plus", less ? `${text}: more instead` : `${text}: less instead`, () => change(now.parts.with(at, { ...part, weight: -part.weight })), "sign"),
+    {
+      class: `chip ${less ? "less" : "plus"} ${missing ? "missing" : ""}`,
+      role: "group",
+      "aria-label": said,
+      dataset: { at },
+    },
+    iconButton(
+      less ? "minus" : "plus",
+      less ? `${text}: more instead` : `${text}: less instead`,
+      () => change(now.parts.with(at, { ...part, weight: -part.weight })),
+      "sign",
+    ),
     thumb && h("span", { class: "thumb" }, thumb),
     h("span", { class: "chip-text", text }),
     h("button", {
@@ -66,7 +77,10 @@ function described(now, part) {
   }
   const look = looks.get(`${now.collection}/${part.value}`);
   if (!look) lookUp(now.collection, part.value);
-  return { text: look?.title || part.value, thumb: look?.photo ? picture(look.photo, { size: 96, eager: true }) : icon("photo") };
+  return {
+    text: look?.title || part.value,
+    thumb: look?.photo ? picture(look.photo, { size: 96, eager: true }) : icon("photo"),
+  };
 }
 
 async function lookUp(collection, id) {
@@ -84,7 +98,12 @@ async function lookUp(collection, id) {
 function adders() {
   if (adding) return [phrase()];
   const adder = (sign, text, name) =>
-    h("button", { class: "adder", type: "button", onclick: () => ((adding = sign), drawChips(state())) }, icon(name), text);
+    h(
+      "button",
+      { class: "adder", type: "button", onclick: () => ((adding = sign), drawChips(state())) },
+      icon(name),
+      text,
+    );
   return [adder(1, "also", "plus"), adder(-1, "without", "minus")];
 }
 
@@ -93,10 +112,23 @@ function phrase() {
   const close = () => {
     adding = 0;
     drawChips(state());
-    $("chips").querySelector(sign > 0 ? ".adder" : ".adder:last-child")?.focus();
+    $("chips")
+      .querySelector(sign > 0 ? ".adder" : ".adder:last-child")
+      ?.focus();
   };
-  const input = h("input", { type: "text", maxLength: 200, placeholder: sign > 0 ? "leather" : "stripes", "aria-label": sign > 0 ? "Also" : "Without" });
-  const form = h("form", { class: `chip ${sign > 0 ? "plus" : "less"} typing` }, icon(sign > 0 ? "plus" : "minus"), input, iconButton("close", "Never mind", close, "sign"));
+  const input = h("input", {
+    type: "text",
+    maxLength: 200,
+    placeholder: sign > 0 ? "leather" : "stripes",
+    "aria-label": sign > 0 ? "Also" : "Without",
+  });
+  const form = h(
+    "form",
+    { class: `chip ${sign > 0 ? "plus" : "less"} typing` },
+    icon(sign > 0 ? "plus" : "minus"),
+    input,
+    iconButton("close", "Never mind", close, "sign"),
+  );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const value = input.value.trim();
@@ -113,7 +145,13 @@ function phrase() {
 }
 
 function sayMissing(now) {
-  const missing = now.parts.filter((part) => part.kind === "photo" && !photoOf(part.value)).map((part) => part.value).join();
-  if (missing && missing !== toldMissing) toast("This address was made with a photo, and photos do not travel in addresses. The rest of the search is here: drop the photo again to add it.");
+  const missing = now.parts
+    .filter((part) => part.kind === "photo" && !photoOf(part.value))
+    .map((part) => part.value)
+    .join();
+  if (missing && missing !== toldMissing)
+    toast(
+      "This address was made with a photo, and photos do not travel in addresses. The rest of the search is here: drop the photo again to add it.",
+    );
   toldMissing = missing;
 }

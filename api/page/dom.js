@@ -32,7 +32,11 @@ export function icon(name) {
 }
 
 export function iconButton(name, label, onclick, extra = "") {
-  return h("button", { class: `round ${extra}`, type: "button", "aria-label": label, title: label, onclick }, icon(name));
+  return h(
+    "button",
+    { class: `round ${extra}`, type: "button", "aria-label": label, title: label, onclick },
+    icon(name),
+  );
 }
 
 /** Says something to screen readers; the last word wins where many come at once. */

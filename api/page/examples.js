@@ -16,11 +16,23 @@ function ideas(fields, hits) {
   const named = (pattern) => texts.find(({ name }) => pattern.test(name));
   const colour = named(/colou?r/i);
   const kind = named(/^(type|kind|product_?type|article_?type)$/i) ?? named(/type|category|kind/i);
-  const values = (field) => field.base.values.map(({ value }) => String(value).toLowerCase().replace(/[,/].*$/, "").trim());
+  const values = (field) =>
+    field.base.values.map(({ value }) =>
+      String(value)
+        .toLowerCase()
+        .replace(/[,/].*$/, "")
+        .trim(),
+    );
   if (colour && kind) {
     const colours = [...new Set(values(colour))].slice(0, 5);
-    return [...new Set(values(kind))].slice(0, 6).map((what, at) => `${colours[(at * 2 + 1) % colours.length]} ${what}`);
+    return [...new Set(values(kind))]
+      .slice(0, 6)
+      .map((what, at) => `${colours[(at * 2 + 1) % colours.length]} ${what}`);
   }
   if (kind ?? texts[0]) return [...new Set(values(kind ?? texts[0]))];
-  return [...new Set(hits.map((hit) => hit.title.split(/\s+/).slice(0, 3).join(" ")).filter((text) => text && text.length <= 28))];
+  return [
+    ...new Set(
+      hits.map((hit) => hit.title.split(/\s+/).slice(0, 3).join(" ")).filter((text) => text && text.length <= 28),
+    ),
+  ];
 }

@@ -10,7 +10,10 @@ export function sentences(why) {
   const lines = [];
   const outcome = why.outcome;
   if (outcome.step === "hit" && outcome.rank !== undefined) {
-    const among = why.matching < why.items ? `the ${plural(why.matching, "item")} that pass the filters` : plural(why.items, "item");
+    const among =
+      why.matching < why.items
+        ? `the ${plural(why.matching, "item")} that pass the filters`
+        : plural(why.items, "item");
     lines.push(outcome.rank === 1 ? `It is the best of ${among}.` : `It comes ${ordinal(outcome.rank)} of ${among}.`);
   } else {
     const said = outcome.said;
@@ -23,7 +26,8 @@ export function sentences(why) {
   }
   const sure = certainty(why.confidence);
   if (sure) lines.push(sure.means);
-  if (why.matched_text && why.matched_text !== why.title) lines.push(`The text that fits best: “${short(why.matched_text)}”`);
+  if (why.matched_text && why.matched_text !== why.title)
+    lines.push(`The text that fits best: “${short(why.matched_text)}”`);
   for (const rule of why.rules) lines.push(`A rule of the shop had a part in it: ${rule}.`);
   return lines;
 }
@@ -31,8 +35,15 @@ export function sentences(why) {
 /** The parts of the filter with the item's own values. */
 export function clauses(why) {
   return why.filter.map(({ clause, passed, values }) => {
-    const has = Object.entries(values).map(([name, value]) => `${name} is ${value === null ? "nothing" : shown(value)}`);
-    return h("li", { class: passed ? "passed" : "failed" }, h("code", { text: clause }), h("span", { text: ` ${passed ? "holds" : "does not hold"}: ${has.join(", ")}` }));
+    const has = Object.entries(values).map(
+      ([name, value]) => `${name} is ${value === null ? "nothing" : shown(value)}`,
+    );
+    return h(
+      "li",
+      { class: passed ? "passed" : "failed" },
+      h("code", { text: clause }),
+      h("span", { text: ` ${passed ? "holds" : "does not hold"}: ${has.join(", ")}` }),
+    );
   });
 }
 

@@ -31,7 +31,9 @@ export async function learn(collection, fields) {
     const requests = own.map(({ name, type }) => facetRequest(name, type === "number" ? 0 : MOST));
     const { facets } = await api.facets(collection.name, requests, null);
     const found = new Map(facets.map((facet) => [facet.field, facet]));
-    known = own.map((field) => ({ ...field, base: found.get(field.name) })).filter((field) => narrows(field, collection.items));
+    known = own
+      .map((field) => ({ ...field, base: found.get(field.name) }))
+      .filter((field) => narrows(field, collection.items));
     const price = priceField(Object.fromEntries(own.map(({ name, type }) => [name, type])));
     const rank = (found) => (found < 0 ? ORDER.length : found);
     const place = ({ name }) => (name === price ? -1 : rank(ORDER.findIndex((pattern) => pattern.test(name))));
@@ -68,10 +70,20 @@ export async function recount(now, kinds) {
   const chosen = known.filter(({ name }) => now.values[name]?.length || now.ranges[name]);
   const others = known.filter((field) => !chosen.includes(field));
   const ask = (fields, filter) =>
-    fields.length ? api.facets(now.collection, fields.map(({ name, type }) => facetRequest(name, type === "number" ? 0 : MOST)), filter, mine.signal) : { facets: [] };
+    fields.length
+      ? api.facets(
+          now.collection,
+          fields.map(({ name, type }) => facetRequest(name, type === "number" ? 0 : MOST)),
+          filter,
+          mine.signal,
+        )
+      : { facets: [] };
   try {
     // A field's own choice does not count for its other values: whoever takes red may still take blue as well.
-    const answers = await Promise.all([ask(others, filterOf(now, kinds)), ...chosen.map((field) => ask([field], filterOf(now, kinds, field.name)))]);
+    const answers = await Promise.all([
+      ask(others, filterOf(now, kinds)),
+      ...chosen.map((field) => ask([field], filterOf(now, kinds, field.name))),
+    ]);
     draw(new Map(answers.flatMap((answer) => answer.facets).map((facet) => [facet.field, facet])));
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -90,7 +102,18 @@ function draw(found) {
     const chosen = state().values[field.name] ?? [];
     const body = field.type === "number" ? rangeFacet(field, facet) : values(field, facet, chosen);
     const used = chosen.length || state().ranges[field.name];
-    const part = h("details", { class: "facet", open: opened.get(field.name) ?? (used || at < 5) }, h("summary", {}, h("span", { text: label(field.name) }), used ? h("span", { class: "dot", title: "in use" }) : null, icon("right")), body);
+    const part = h(
+      "details",
+      { class: "facet", open: opened.get(field.name) ?? (used || at < 5) },
+      h(
+        "summary",
+        {},
+        h("span", { text: label(field.name) }),
+        used ? h("span", { class: "dot", title: "in use" }) : null,
+        icon("right"),
+      ),
+      body,
+    );
     part.addEventListener("toggle", () => opened.set(field.name, part.open));
     return part;
   }
@@ -99,7 +122,9 @@ function draw(found) {
 function values(field, facet, chosen) {
   const counts = new Map(facet.values.map(({ value, count }) => [String(value), count]));
   const all = [...new Set([...chosen, ...field.base.values.map(({ value }) => String(value))])];
-  const there = all.filter((value) => chosen.includes(value) || counts.get(value)).sort((a, b) => (counts.get(b) ?? 0) - (counts.get(a) ?? 0));
+  const there = all
+    .filter((value) => chosen.includes(value) || counts.get(value))
+    .sort((a, b) => (counts.get(b) ?? 0) - (counts.get(a) ?? 0));
   const first = expanded.has(field.name) ? there : there.filter((value, at) => at < FEW || chosen.includes(value));
   const box = (value) =>
     h(
@@ -130,13 +155,25 @@ function values(field, facet, chosen) {
         })
       : null;
   const boxes = first.map(box);
-  const body = h("div", { class: "values", role: "group", "aria-label": label(field.name) }, boxes.length > LONG ? finder(field, boxes) : null, boxes, toggle);
+  const body = h(
+    "div",
+    { class: "values", role: "group", "aria-label": label(field.name) },
+    boxes.length > LONG ? finder(field, boxes) : null,
+    boxes,
+    toggle,
+  );
   return body;
 }
 
 /** A box that leaves only the values with these letters in them. */
 function finder(field, boxes) {
-  const input = h("input", { class: "find", type: "text", placeholder: "Find", "aria-label": `Find among ${label(field.name)}`, dataset: { focus: `${field.name}:find` } });
+  const input = h("input", {
+    class: "find",
+    type: "text",
+    placeholder: "Find",
+    "aria-label": `Find among ${label(field.name)}`,
+    dataset: { focus: `${field.name}:find` },
+  });
   input.addEventListener("input", () => {
     const wanted = input.value.trim().toLowerCase();
     for (const each of boxes) each.hidden = !each.querySelector(".name").textContent.toLowerCase().includes(wanted);
@@ -154,17 +191,34 @@ function choose(name, value, on) {
 /** The filters in use as small buttons that take them off. */
 export function drawApplied(now) {
   const made = [];
-  const off = (text, act) => made.push(h("button", { class: "pill", type: "button", "aria-label": `Take off: ${text}`, onclick: act }, text, icon("close")));
-  for (const [name, chosen] of Object.entries(now.values)) for (const value of chosen) off(`${label(name)}: ${value}`, () => choose(name, value, false));
+  const off = (text, act) =>
+    made.push(
+      h(
+        "button",
+        { class: "pill", type: "button", "aria-label": `Take off: ${text}`, onclick: act },
+        text,
+        icon("close"),
+      ),
+    );
+  for (const [name, chosen] of Object.entries(now.values))
+    for (const value of chosen) off(`${label(name)}: ${value}`, () => choose(name, value, false));
   for (const [name, { low, high, below }] of Object.entries(now.ranges)) {
     const upto = below ? "under" : "up to";
-    const text = low === null ? `${upto} ${number(high)}` : high === null ? `from ${number(low)}` : `${number(low)} to ${number(high)}`;
+    const text =
+      low === null
+        ? `${upto} ${number(high)}`
+        : high === null
+          ? `from ${number(low)}`
+          : `${number(low)} to ${number(high)}`;
     off(`${label(name)} ${text}`, () => {
       const { [name]: _, ...others } = state().ranges;
       go({ ranges: others });
     });
   }
-  if (made.length > 1) made.push(h("button", { class: "link", type: "button", text: "Clear all", onclick: () => go({ values: {}, ranges: {} }) }));
+  if (made.length > 1)
+    made.push(
+      h("button", { class: "link", type: "button", text: "Clear all", onclick: () => go({ values: {}, ranges: {} }) }),
+    );
   $("applied").replaceChildren(...made);
   const used = Object.values(now.values).flat().length + Object.keys(now.ranges).length;
   $("facets-open").querySelector("span").textContent = used ? `Narrow down (${used})` : "Narrow down";

@@ -5,7 +5,9 @@ import { $ } from "./dom.js";
 /** Asks for the key. Gives it, or null where nobody does. */
 export function ask(wasWrong) {
   const dialog = $("ask");
-  const why = wasWrong ? "That key is not one of this server's. Try again." : "Whoever runs it has one for you. It is kept until you close this tab.";
+  const why = wasWrong
+    ? "That key is not one of this server's. Try again."
+    : "Whoever runs it has one for you. It is kept until you close this tab.";
   $("ask-why").textContent = why;
   $("ask-key").value = "";
   dialog.showModal();

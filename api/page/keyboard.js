@@ -28,7 +28,14 @@ grid.addEventListener("keydown", (event) => {
   const at = all.indexOf(event.target);
   if (at < 0 || event.altKey || event.ctrlKey || event.metaKey) return;
   const wide = columns(all);
-  const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + wide, ArrowUp: at - wide, Home: 0, End: all.length - 1 }[event.key];
+  const to = {
+    ArrowRight: at + 1,
+    ArrowLeft: at - 1,
+    ArrowDown: at + wide,
+    ArrowUp: at - wide,
+    Home: 0,
+    End: all.length - 1,
+  }[event.key];
   if (to === undefined) return;
   event.preventDefault();
   if (to < 0 && event.key === "ArrowUp") $("q").focus();

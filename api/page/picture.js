@@ -16,7 +16,12 @@ const soon = new IntersectionObserver(
 
 /** An `img` of a photo's address, or a quiet placeholder for none. size: of the longer side, in pixels. */
 export function picture(url, { alt = "", size = 480, eager = false } = {}) {
-  if (!url) return h("span", { class: "photo none", role: alt ? "img" : undefined, "aria-label": alt ? `${alt} (no photo)` : undefined });
+  if (!url)
+    return h("span", {
+      class: "photo none",
+      role: alt ? "img" : undefined,
+      "aria-label": alt ? `${alt} (no photo)` : undefined,
+    });
   const image = h("img", { class: "photo", alt, decoding: "async", draggable: false });
   image.addEventListener("load", () => {
     image.classList.toggle("full", !standsOnWhite(image));
@@ -64,7 +69,12 @@ function standsOnWhite(image) {
     const { data } = glance.getImageData(0, 0, SIDE, SIDE);
     const white = (x, y) => Math.min(...data.slice(4 * (y * SIDE + x), 4 * (y * SIDE + x) + 3)) > 225;
     const last = SIDE - 1;
-    const along = Array.from({ length: SIDE }, (_, at) => [white(at, 0), white(at, last), white(0, at), white(last, at)]).flat();
+    const along = Array.from({ length: SIDE }, (_, at) => [
+      white(at, 0),
+      white(at, last),
+      white(0, at),
+      white(last, at),
+    ]).flat();
     const corners = [white(0, 0), white(last, 0), white(0, last), white(last, last)];
     return corners.filter(Boolean).length >= 3 || along.filter(Boolean).length > along.length / 2;
   } catch {

@@ -9,7 +9,8 @@ export const EVERYTHING = "item_id is not null"; // a listing needs a filter or 
 const BARE = /^[\p{L}_][\p{L}\p{N}_.-]*$/u;
 const KEYWORDS = new Set(["and", "or", "not", "in", "between", "contains", "starts", "is", "null", "true", "false"]);
 
-const field = (name) => (BARE.test(name) && !KEYWORDS.has(name.toLowerCase()) ? name : `\`${name.replaceAll("`", "``")}\``);
+const field = (name) =>
+  BARE.test(name) && !KEYWORDS.has(name.toLowerCase()) ? name : `\`${name.replaceAll("`", "``")}\``;
 const quoted = (text) => JSON.stringify(text).replaceAll("\\b", "\\u0008").replaceAll("\\f", "\\u000c");
 
 function oneField(name, values, kind) {
@@ -59,7 +60,15 @@ export function queryOf(state, kinds, offset = 0) {
 
 /** Everything that the answer depends on, as text: equal for equal searches. */
 export const searchKey = (state) =>
-  JSON.stringify([state.collection, state.q.trim(), state.parts, asksSomething(state) && state.by, state.sort, state.values, state.ranges]);
+  JSON.stringify([
+    state.collection,
+    state.q.trim(),
+    state.parts,
+    asksSomething(state) && state.by,
+    state.sort,
+    state.values,
+    state.ranges,
+  ]);
 
 /** What typed words say: `shirt -stripes -"big logo"` is shirt, without stripes, without big logo.
  *
@@ -67,7 +76,9 @@ export const searchKey = (state) =>
  */
 export function readTyped(text, done) {
   const without = [];
-  const pattern = done ? /(^|\s)[-−–](?:"([^"]+)"|([^\s"-][^\s"]*))(?=\s|$)/gu : /(^|\s)[-−–](?:"([^"]+)"|([^\s"-][^\s"]*))(?=\s)/gu;
+  const pattern = done
+    ? /(^|\s)[-−–](?:"([^"]+)"|([^\s"-][^\s"]*))(?=\s|$)/gu
+    : /(^|\s)[-−–](?:"([^"]+)"|([^\s"-][^\s"]*))(?=\s)/gu;
   let words = text.replace(pattern, (_, before, phrase, word) => {
     without.push((phrase ?? word).trim());
     return before;

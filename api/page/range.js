@@ -14,18 +14,40 @@ export function rangeFacet({ name, base }, facet) {
   const { low, high } = chosen;
   const set = (from, to) => {
     const { [name]: _, ...others } = state().ranges;
-    const range = { low: from === null || from <= least ? null : from, high: to === null || to >= most ? null : to, below: false };
+    const range = {
+      low: from === null || from <= least ? null : from,
+      high: to === null || to >= most ? null : to,
+      below: false,
+    };
     go({ ranges: range.low === null && range.high === null ? others : { ...others, [name]: range } });
   };
 
   const title = label(name);
   const handle = (value, which) =>
-    h("input", { type: "range", min: least, max: most, step, value, "aria-label": `${title}, ${which}`, dataset: { focus: `${name}:${which}` } });
+    h("input", {
+      type: "range",
+      min: least,
+      max: most,
+      step,
+      value,
+      "aria-label": `${title}, ${which}`,
+      dataset: { focus: `${name}:${which}` },
+    });
   const left = handle(low ?? least, "from");
   const right = handle(high ?? most, "to");
   const line = h("div", { class: "line" }, left, right);
   const exact = (value, which, shown) =>
-    h("input", { type: "number", inputMode: "decimal", min: least, max: most, step: "any", value: value ?? "", placeholder: number(shown), "aria-label": `${title}, ${which}`, dataset: { focus: `${name}:${which}:exact` } });
+    h("input", {
+      type: "number",
+      inputMode: "decimal",
+      min: least,
+      max: most,
+      step: "any",
+      value: value ?? "",
+      placeholder: number(shown),
+      "aria-label": `${title}, ${which}`,
+      dataset: { focus: `${name}:${which}:exact` },
+    });
   const from = exact(low, "lowest", least);
   const to = exact(high, "highest", most);
 
@@ -44,7 +66,9 @@ export function rangeFacet({ name, base }, facet) {
   }
   for (const each of [from, to]) {
     each.addEventListener("change", () => {
-      const typed = [from, to].map((box) => (box.value.trim() === "" || !Number.isFinite(Number(box.value)) ? null : Number(box.value)));
+      const typed = [from, to].map((box) =>
+        box.value.trim() === "" || !Number.isFinite(Number(box.value)) ? null : Number(box.value),
+      );
       if (typed[0] !== null && typed[1] !== null) typed.sort((a, b) => a - b);
       set(...typed);
     });
@@ -52,12 +76,23 @@ export function rangeFacet({ name, base }, facet) {
   paint();
 
   const ranges = facet.ranges.filter((each) => each.count).map((each) => quick(name, each, chosen));
-  return h("div", { class: "range" }, line, h("div", { class: "ends" }, from, h("span", { text: "to", "aria-hidden": "true" }), to), h("div", { class: "quick" }, ranges));
+  return h(
+    "div",
+    { class: "range" },
+    line,
+    h("div", { class: "ends" }, from, h("span", { text: "to", "aria-hidden": "true" }), to),
+    h("div", { class: "quick" }, ranges),
+  );
 }
 
 /** One of the server's ranges as a row that takes it, or takes it off. Its upper end is not in it. */
 function quick(name, { low, high, count: many }, chosen) {
-  const text = low === null ? `under ${number(high)}` : high === null ? `${number(low)} or more` : `${number(low)} to ${number(high)}`;
+  const text =
+    low === null
+      ? `under ${number(high)}`
+      : high === null
+        ? `${number(low)} or more`
+        : `${number(low)} to ${number(high)}`;
   const on = chosen.low === low && chosen.high === high && (low !== null || high !== null);
   return h(
     "button",

@@ -78,20 +78,28 @@ function fresh(hit, options, before) {
 
 function told(answer, state) {
   const asks = asksSomething(state);
-  const many = h("strong", { text: asks ? `Best of ${plural(answer.matched, "item")}` : plural(answer.matched, "item") });
-  const time = h("span", { class: "took", text: ` · ${answer.took_ms < 10 ? answer.took_ms.toFixed(1) : Math.round(answer.took_ms)} ms` });
+  const many = h("strong", {
+    text: asks ? `Best of ${plural(answer.matched, "item")}` : plural(answer.matched, "item"),
+  });
+  const time = h("span", {
+    class: "took",
+    text: ` · ${answer.took_ms < 10 ? answer.took_ms.toFixed(1) : Math.round(answer.took_ms)} ms`,
+  });
   return answer.hits.length ? [many, asks ? time : ""] : [h("strong", { text: "No results" })];
 }
 
 function noticesFor(answer, state) {
   const made = [];
   if (!answer.hits.length) {
-    if (isNarrowed(state)) made.push(notice("empty", "Nothing passes these filters", answer.notes.join(" "), filtersOff()));
+    if (isNarrowed(state))
+      made.push(notice("empty", "Nothing passes these filters", answer.notes.join(" "), filtersOff()));
     else made.push(notice("empty", "This collection is empty", "Fill it with: catalens index YOUR-FOLDER"));
   } else if (answer.nothing_fits) {
     const said = settled(state.q);
     const title = said ? `Nothing here really fits “${said}”` : "Nothing here really fits";
-    made.push(notice("unsure", title, "What follows is no better than what nonsense finds. It is the closest we have."));
+    made.push(
+      notice("unsure", title, "What follows is no better than what nonsense finds. It is the closest we have."),
+    );
   }
   if (answer.hits.length && answer.notes.length) made.push(h("p", { class: "aside", text: answer.notes.join(" ") }));
   return made;
@@ -108,7 +116,9 @@ function failed(error, again, filtered) {
   $("count").replaceChildren();
   $("more").hidden = true;
   $("end").hidden = true;
-  $("notices").replaceChildren(notice("error", error.message, error.hint, button("Try again", again), ...(filtered ? [filtersOff()] : [])));
+  $("notices").replaceChildren(
+    notice("error", error.message, error.hint, button("Try again", again), ...(filtered ? [filtersOff()] : [])),
+  );
 }
 
 const isMore = () => shown.hits.length > 0 && shown.hits.length < shown.matched && !shown.ended;
@@ -150,9 +160,12 @@ export async function more() {
   if (scrolling === null && inSight()) more();
 }
 
-const inSight = () => !$("more").hidden && $("more").textContent === "More" && $("more").getBoundingClientRect().top < innerHeight + 500;
+const inSight = () =>
+  !$("more").hidden && $("more").textContent === "More" && $("more").getBoundingClientRect().top < innerHeight + 500;
 
-const nearEnd = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && more(), { rootMargin: "500px" });
+const nearEnd = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && more(), {
+  rootMargin: "500px",
+});
 
 $("more").addEventListener("click", () => {
   $("more").textContent = "More";

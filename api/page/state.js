@@ -25,13 +25,16 @@ export function toAddress(state) {
   if (state.collection) address.set("c", state.collection);
   if (state.q.trim()) address.set("q", state.q.trim());
   for (const part of state.parts) {
-    const name = Object.keys(KINDS).find((key) => KINDS[key][0] === part.kind && KINDS[key][1] === Math.sign(part.weight || 1));
+    const name = Object.keys(KINDS).find(
+      (key) => KINDS[key][0] === part.kind && KINDS[key][1] === Math.sign(part.weight || 1),
+    );
     const weight = Math.abs(part.weight);
     address.append(name, weight === 1 && !WEIGHT.test(part.value) ? part.value : `${weight}:${part.value}`);
   }
   if (state.by !== PLAIN.by) address.set("by", state.by);
   if (state.sort) address.set("sort", state.sort);
-  for (const [field, values] of Object.entries(state.values)) for (const value of values) address.append(`f.${field}`, value);
+  for (const [field, values] of Object.entries(state.values))
+    for (const value of values) address.append(`f.${field}`, value);
   for (const [field, { low, high, below }] of Object.entries(state.ranges)) {
     if (low !== null) address.set(`min.${field}`, low);
     if (high !== null) address.set(`${below ? "below" : "max"}.${field}`, high);

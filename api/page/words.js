@@ -10,7 +10,11 @@ export const plural = (many, one, more = `${one}s`) => `${count(many)} ${many ==
 /** Which field is the price, if any is. kinds: {field: type}. */
 export function priceField(kinds) {
   const names = Object.keys(kinds).filter((name) => kinds[name] === "number");
-  return names.find((name) => name.toLowerCase() === "price") ?? names.find((name) => /(^|[^a-z])price([^a-z]|$)|^cost$/i.test(name)) ?? null;
+  return (
+    names.find((name) => name.toLowerCase() === "price") ??
+    names.find((name) => /(^|[^a-z])price([^a-z]|$)|^cost$/i.test(name)) ??
+    null
+  );
 }
 
 /** A price with the item's own currency, where it names one that exists. */
@@ -19,7 +23,8 @@ export function price(value, attributes = {}) {
   const currency = attributes.currency ?? attributes.Currency;
   const options = { minimumFractionDigits: Number.isInteger(value) ? 0 : 2, maximumFractionDigits: 2 };
   try {
-    if (typeof currency === "string") return new Intl.NumberFormat(undefined, { ...options, style: "currency", currency }).format(value);
+    if (typeof currency === "string")
+      return new Intl.NumberFormat(undefined, { ...options, style: "currency", currency }).format(value);
   } catch {
     // no currency that the browser knows
   }
