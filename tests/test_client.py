@@ -18,10 +18,9 @@ from api.client import Client, ClientError
 from api.http.keys import new_key
 from tests.fakes import COLOURS, ColourEncoder
 from tests.http_server import colour_shop
+from tests.test_docs import blocks
 from tests.test_put_items import picture
 from tests.test_serve import served
-
-EXAMPLES = Path(__file__).parent / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -193,10 +192,9 @@ def test_it_needs_the_standard_library_alone() -> None:
     assert {name for name in others if not name.startswith("_")} == set()
 
 
-def example(name: str, address: str) -> str:
-    """One of the examples, with the server's address in place of the usual one."""
-    text = (EXAMPLES / name).read_text()
-    assert "http://127.0.0.1:8000" in text
+def example(language: str, address: str) -> str:
+    """The README's example in a language, with the server's address in place of the usual one."""
+    [text] = [block for block in blocks(language) if "http://127.0.0.1:8000" in block]
     return text.replace("http://127.0.0.1:8000", address)
 
 
@@ -209,7 +207,7 @@ def sofa(tmp_path: Path, shop: Client) -> Iterator[Path]:
 
 def test_the_python_example(sofa: Path, address: str) -> None:
     root = Path(__file__).parent.parent
-    program = f"import sys; sys.path.insert(0, {str(root)!r})\n{example('python.py', address)}print(more[0]['item_id'])"
+    program = f"import sys; sys.path.insert(0, {str(root)!r})\n{example('python', address)}print(more[0]['item_id'])"
     done = subprocess.run([sys.executable, "-c", program], cwd=sofa, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -220,7 +218,7 @@ def test_the_python_example(sofa: Path, address: str) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl on this machine")
 def test_the_curl_example(sofa: Path, address: str) -> None:
-    script = example("curl.sh", address).replace("curl -s", "curl -sS -f -w '\\n'")
+    script = example("bash", address).replace("curl -s", "curl -sS -f -w '\\n'")
     done = subprocess.run(["bash", "-e", "-c", script], cwd=sofa, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     put, words, pictures = map(json.loads, done.stdout.splitlines())
@@ -239,7 +237,7 @@ def test_the_javascript_example(sofa: Path, address: str) -> None:
         page = browser.new_page()
         page.on("console", lambda message: message.type == "log" and printed.append(message.text))
         page.goto(f"{address}/health")  # of the same origin as what the example asks
-        page.evaluate(f"async () => {{\n{example('fetch.js', address)}\n}}")
+        page.evaluate(f"async () => {{\n{example('javascript', address)}\n}}")
         browser.close()
     assert printed[0] == "added"
     assert len(printed) == 4

@@ -77,7 +77,7 @@ def test_the_python_example_runs(
     (tmp_path / "products.csv").write_text("sku,name,image\nA-1,Orange chair,1.png\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(retrieval.encoders, "load_encoder", ColourEncoder)
-    example, query_value = blocks("python")
+    example, query_value = (block for block in blocks("python") if "api.client" not in block)
     exec(example, {})
     assert capsys.readouterr().out.startswith("1 A-1 Orange chair ")
     exec(query_value, {})
