@@ -102,7 +102,12 @@ def index(
 
 @app.command(short_help="Take a source out of a collection.")
 def forget(
-    source: Annotated[Path, typer.Argument(help="The folder or catalogue file, as catalens status names it.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="The folder or catalogue file, as catalens status names it; program:items for what programs put."
+        ),
+    ],
     collection: CollectionOption = DEFAULT_COLLECTION,
 ) -> None:
     """Take a source out of a collection, with all that came from it. No file of yours is touched."""

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -305,6 +306,12 @@ def test_a_file_s_next_run_takes_its_item_back(client: TestClient, folder: Path,
     assert client.put(f"{ITEMS}/row", json={"title": "From a program"}).json()["outcome"] == "updated"
     index_sources(folder, [open_source(table)], ColourEncoder())
     assert client.get(f"{ITEMS}/row").json()["title"] == "From the file"
+
+
+def test_a_collection_that_was_deleted_is_not_made_again(client: TestClient, folder: Path) -> None:
+    shutil.rmtree(folder)
+    refused(client.put(f"{ITEMS}/x", json={"title": "x"}), 503, "collection_not_found")
+    assert not folder.exists()
 
 
 def test_a_write_ends_though_its_client_goes_away(client: TestClient, folder: Path) -> None:

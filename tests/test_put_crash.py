@@ -2,19 +2,26 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from hashlib import sha256
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from api.client import Client, ClientError
 from indexer.items import PutItem, delete_items, put_items
 from retrieval.catalogue.engine import reading_engine
 from retrieval.catalogue.schema import items, photos
+from retrieval.collection import Collection
 from tests.fakes import ColourEncoder
+from tests.http_server import colour_shop
 from tests.test_crash import Driver, Shop, check_readable, driver
 from tests.test_put_items import picture
+from tests.test_serve import served
 
 __all__ = ["driver"]  # the fixture
 
@@ -88,6 +95,41 @@ def test_a_batch_is_all_there_or_as_it_was(shop: Shop, driver: Driver) -> None:
     assert seen == [before] * turn + [after] * (len(seen) - turn)
     assert turn > 10, "three files with their flushes, and the rows"
     assert len(seen) - turn > 1, "the file that nobody shows goes after the commit"
+
+
+def test_what_a_killed_server_had_answered_is_there(tmp_path: Path) -> None:
+    collection = colour_shop(tmp_path)
+    answered: list[str] = []
+
+    def put_on(address: str, writer: int) -> None:
+        client = Client(address, "shop")
+        with suppress(ClientError):
+            for number in range(1_000):
+                name = f"{writer}-{number}"
+                client.put(name, title=f"Red {name}", photos=[picture("red", 1_000 * writer + number)])
+                answered.append(name)
+
+    with served(tmp_path / "mark", "--collection", collection, "--no-access-log") as (process, address):
+        with ThreadPoolExecutor(3) as pool:
+            for writer in range(3):
+                pool.submit(put_on, address, writer)
+            while len(answered) < 20:
+                sleep(0.01)
+            process.kill()
+        process.wait()
+    with Collection.open(collection) as opened:
+        status = opened.status()
+        assert status["photos"] == status["embedded_photos"]
+        for name in answered:
+            item = opened.whole_item(name)
+            assert item is not None
+            assert item.title == f"Red {name}"
+            [photo] = opened.item_photos(opened.item_key(name))
+            assert sha256(Path(photo.path).read_bytes()).hexdigest() == photo.content_hash
+        assert status["items"] - 9 - len(answered) in range(4)  # of each writer one may have been stored unanswered
+    put_items(collection, ColourEncoder(), [PutItem("after", "After", photos=(picture("blue", 9),))])
+    stored_files = [path for path in (collection / "uploads").rglob("*") if path.is_file()]
+    assert len(stored_files) == status["items"] - 9 + 1
 
 
 def test_deleted_items_are_all_gone_or_all_there(shop: Shop, driver: Driver) -> None:

@@ -21,6 +21,7 @@ from indexer.sources import open_source
 from retrieval.collection import Collection
 from retrieval.errors import CollectionLocked, CollectionNotFound, FingerprintMismatch, SourceError, StorageError
 from retrieval.search import Searcher
+from tests.command_line import runner
 from tests.fakes import COLOURS, ColourEncoder, PlaceEncoder
 
 
@@ -338,6 +339,18 @@ def test_status_and_forget_know_the_source(shop: Shop) -> None:
         assert opened.status()["sources"] == [str(shop.folder / "products.csv")]
 
 
+def test_the_command_line_shows_and_forgets_what_programs_put(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = runner(monkeypatch, capsys)
+    shop.put(PutItem("a", "A", photos=(picture("blue"),)))
+    place = ("--collection", shop.collection)
+    assert PROGRAM in run("status", *place)[1]
+    code, _, err = run("forget", PROGRAM, *place)
+    assert (code, err) == (0, "catalens forget: removed=1\n")
+    assert PROGRAM not in run("status", *place)[1]
+
+
 def test_tokens_are_kept_where_the_collection_keeps_them(shop: Shop) -> None:
     photo = shop.photo("1.png", "red")
     encoder = PlaceEncoder()
@@ -370,8 +383,8 @@ def test_what_was_deleted_between_the_look_and_the_lock_is_encoded_after_all(
     shop.put(PutItem("a", "Red", photos=(red,)), PutItem("b", "Red", photos=(picture("blue"),)))
     look = put_module._look_ahead
 
-    def then_deleted(*given: Any) -> Any:
-        seen = look(*given)
+    def then_deleted(*given: Any, **more: Any) -> Any:
+        seen = look(*given, **more)
         delete_items(shop.collection, ["a"])
         return seen
 
@@ -383,6 +396,9 @@ def test_what_was_deleted_between_the_look_and_the_lock_is_encoded_after_all(
 def test_errors_of_the_whole_collection_are_raised(shop: Shop) -> None:
     with pytest.raises(CollectionNotFound):
         delete_items(shop.collection, ["a"])
+    with pytest.raises(CollectionNotFound):
+        shop.put(PutItem("a", "A"), create=False)
+    assert not shop.collection.exists()
     shop.put(PutItem("a", "A"))
     with pytest.raises(FingerprintMismatch):
         put_items(shop.collection, ColourEncoder(version="2"), [PutItem("b", "B", photos=(picture("red"),))])

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, TypeVar
 
 from api.http.errors import Busy, HttpError
@@ -35,7 +36,7 @@ class Writing:
     def __init__(self, threads: Threads, most_waiting: int) -> None:
         """most_waiting: writes to one collection that may wait; one more is refused."""
         self._threads, self._most_waiting = threads, most_waiting
-        self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._turns: dict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)  # one folder may have two names
         self._waiting: dict[str, int] = defaultdict(int)
         self._tending: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -59,7 +60,7 @@ class Writing:
 
     async def _in_turn(self, served: Served, function: Callable[[], T]) -> T:
         try:
-            async with self._turns[served.name]:
+            async with self._turns[served.folder]:
                 return await self._threads.run(function)
         except errors.CollectionLocked:
             raise CollectionLocked(

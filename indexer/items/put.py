@@ -39,6 +39,7 @@ def put_items(
     max_pixels: int = MAX_PIXELS,
     exact_rows: int = EXACT_ROWS,
     with_upkeep: bool = True,
+    create: bool = True,
 ) -> Written:
     """Add items, or change those of the same id, so that the next search finds them as they are given.
 
@@ -48,12 +49,14 @@ def put_items(
     not encoded again. The collection is locked while it is written, not while pictures are read and encoded.
 
     with_upkeep: then bring index and calibrations up to date where it pays; else the answer says if that is due.
-    Raises CollectionLocked, StorageError, CollectionDamaged, FingerprintMismatch.
+    create: make the collection if there is none.
+    Raises CollectionNotFound if it is not to be made; CollectionLocked, StorageError, CollectionDamaged,
+    FingerprintMismatch.
     """
     at_once = limits(encoder.image_size**2 * BYTES_PER_PIXEL, free_memory()).at_once
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         drafts = list(_each_once(pool.map(lambda item: drafted(folder, item), items)))
-        ahead = _look_ahead(folder, encoder, drafts)
+        ahead = _look_ahead(folder, encoder, drafts, create=create)
         prepared = Prepared(Encoding(encoder, ahead.keeps_tokens), pool, max_pixels, at_once)
         prepared.encode_photos(
             {name: at for draft in drafts for name, at in draft.origins.items() if name not in ahead}
@@ -81,11 +84,13 @@ class _Ahead:
         return one in self.known
 
 
-def _look_ahead(folder: Path, encoder: DualEncoder, drafts: Sequence[Draft]) -> _Ahead:
+def _look_ahead(folder: Path, encoder: DualEncoder, drafts: Sequence[Draft], *, create: bool) -> _Ahead:
     """The collection as it stands before it is locked; it may change meanwhile, and is looked at again then."""
     try:
         engine = reading_engine(folder)
     except CollectionNotFound:
+        if not create:
+            raise
         return _Ahead()
     try:
         with engine.connect() as connection, connection.begin():

@@ -83,7 +83,9 @@ def _items(server: Server, body: Batch) -> list[PutItem]:
 
 async def _put(server: Server, served: Served, items: list[PutItem]) -> Written:
     encoder = served.searcher.encoder
-    written = await server.writing.run(served, put_items, served.folder, encoder, items, with_upkeep=False)
+    written = await server.writing.run(
+        served, put_items, served.folder, encoder, items, with_upkeep=False, create=False
+    )
     if written.upkeep_due:
         server.writing.tend(served)
     return written
