@@ -1,6 +1,6 @@
 """`catalens serve` with a fake model, in a process of its own: `python -m tests.serve_driver MARK serve …`.
 
-A query "slow" makes the file MARK and then takes a second.
+A query "slow" makes the file MARK and then takes two seconds.
 """
 
 import sys
@@ -20,7 +20,7 @@ class Slow(ColourEncoder):
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
         if "slow" in texts:
             mark.touch()
-            sleep(1)
+            sleep(2)
         return super().encode_texts(texts)
 
 

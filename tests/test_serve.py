@@ -4,7 +4,7 @@ import json
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic, sleep
@@ -39,11 +39,19 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return colour_shop(tmp_path_factory.mktemp("serve"))
 
 
-def until(there: Path) -> None:
+def until(true: Callable[[], bool]) -> None:
     ends = monotonic() + 10
-    while not there.exists():
+    while not true():
         assert monotonic() < ends
         sleep(0.01)
+
+
+def refuses(address: str) -> bool:
+    try:
+        httpx.get(f"{address}/health")
+    except httpx.TransportError:
+        return True
+    return False
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
@@ -53,13 +61,12 @@ def test_requests_in_flight_are_answered_before_the_end(shop: Path, tmp_path: Pa
         assert httpx.get(f"{address}/ready").json()["status"] == "ready"
         search = f"{address}/v1/collections/shop/search"
         slow = pool.submit(httpx.get, search, params={"q": "slow"}, timeout=10)
-        until(mark)
+        until(mark.exists)
         waiting = pool.submit(httpx.get, search, params={"q": "red"}, timeout=10)
-        sleep(0.2)
+        until(lambda: "catalens_busy_threads 2.0" in httpx.get(f"{address}/metrics").text)
         process.send_signal(ending)
-        sleep(0.2)
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(f"{address}/health")
+        until(lambda: refuses(address))
+        assert process.poll() is None  # it listens no more, but has not ended
         assert slow.result(10).status_code == 200
         assert waiting.result(10).json()["hits"][0]["item_id"] == "sku-red"
         assert process.wait(10) == 0
