@@ -112,7 +112,7 @@ def reranker(
         typer.Option(min=0, max=10_000, help="Of the first phase, all pairs of a batch; at most, otherwise 12."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=0, max=10_000, help="Of the second, hard negatives; at most, otherwise 2.")
+        int | None, typer.Option(min=0, max=10_000, help="Of the second, hard negatives; at most, otherwise 1.")
     ] = None,
     batch: Annotated[int | None, typer.Option(min=2, help="Texts a step of the second; otherwise 64.")] = None,
     views: Annotated[

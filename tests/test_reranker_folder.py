@@ -5,15 +5,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from retrieval.encoders import load_encoder
+from retrieval.encoders.base import TokenEncoder
 from retrieval.errors import EncoderError, QueryError, StorageError, WeightsUnavailable
 from retrieval.rerankers import default_reranker, load_reranker
 from retrieval.rerankers import folder as folders
-from retrieval.rerankers.folder import DESCRIPTION, WEIGHTS, require_writable, write
+from retrieval.rerankers.folder import DESCRIPTION, WEIGHTS, read, require_writable, write
 from retrieval.rerankers.registry import KINDS
+from retrieval.tokens.value import Tokens
 from tests.reranked import DIMENSION, SMALL, spec_of
 
 
@@ -156,3 +160,36 @@ def test_the_built_in_one_goes_with_its_encoder_only(folder: Path, monkeypatch: 
     assert default_reranker(SMALL.encoder) == "starter"
     assert default_reranker("f" * 16) is None
     assert load_reranker("starter", runtime="torch").spec.name == "starter"
+
+
+class TestBuiltIn:
+    @pytest.mark.model
+    def test_it_reads_the_starters_tokens_as_they_are_now(self) -> None:
+        starter = load_encoder("starter")
+        assert isinstance(starter, TokenEncoder)
+        found = read("starter").spec
+        assert found.tokens == starter.token_spec
+        assert default_reranker(starter.spec.fingerprint) == "starter"
+
+    def test_it_won_on_validation_in_both_directions_and_is_small(self) -> None:
+        found = read("starter")
+        assert len(found.weights) <= 4_000_000
+        assert found.spec.kind == "cross_attention"
+        for check in found.spec.facts["validation"]["checks"]:
+            assert check["reranked"]["success@1"] > check["first_stage"]["success@1"] + 0.02
+            assert found.spec.weights[check["direction"]] > 0
+
+    def test_its_weights_fit_and_say_something(self) -> None:
+        reranker = load_reranker("starter", runtime="torch")
+        tokens = read("starter").spec.tokens
+        rng = np.random.default_rng(0)
+
+        def side(places: int, width: int) -> Tokens:
+            vectors = rng.normal(size=(8, 512))
+            return Tokens(
+                rng.normal(size=(8, places, width)).astype(np.float32),
+                np.full(8, places, dtype=np.int64),
+                (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32),
+            )
+
+        assert reranker.match(side(9, tokens.text_width), side(tokens.places, tokens.image_width)).std() > 0.1

@@ -40,10 +40,10 @@ class RerankerSettings:
     contrast_batch: int = 512
     contrast_rate: float = 1.5e-3
     passes: int = 8
-    epochs: int = 2
+    epochs: int = 1
     batch: int = 64
     learning_rate: float = 5e-4
-    negatives: int = 7
+    negatives: int = 4
     weight_decay: float = 0.05
     dropout: float = 0.3
     average: float = 0.995

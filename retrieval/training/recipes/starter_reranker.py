@@ -25,7 +25,7 @@ from retrieval.training.train_reranker import SETTINGS, train_reranker
 
 log = logging.getLogger(__name__)
 
-RECIPE = replace(SETTINGS, views=2, bfloat16=True, contrast_epochs=8, patience=8, epochs=1, negatives=4)
+RECIPE = replace(SETTINGS, views=2, bfloat16=True, contrast_epochs=8, patience=8)
 """All epochs of the first phase: the rate falls to its end, and one epoch's figure is only sure to one point."""
 
 
