@@ -2,16 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from api.http.answers import search_json
 from api.http.dependencies import ItemId, ServedDep, ServerDep
+from api.http.known import known_parameters
 from api.http.models.search import SearchAnswer
 from api.http.photos import item_key
 from retrieval.query import Part
 from retrieval.query import Query as SearchQuery
 
-router = APIRouter(prefix="/v1/collections/{name}", tags=["search"])
+router = APIRouter(prefix="/v1/collections/{name}", tags=["search"], dependencies=[Depends(known_parameters)])
 
 
 @router.get("/items/{item_id:path}/similar", response_model=SearchAnswer, response_model_exclude_unset=True)
