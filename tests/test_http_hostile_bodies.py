@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from pydantic import BaseModel, ValidationError
 
+from api.http.models.embeddings import EmbeddingsRequest
+from api.http.models.items import Batch, Ids, ItemBody
+from api.http.models.rerank import RerankRequest
+from api.http.models.search import SearchRequest
+from api.http.models.tags import TagRequest
 from tests.attacked import JSON_ROUTES, LIMIT, SHOP, attacked_app, is_well, refused
 from tests.raw_http import ask, form, send, serving
 
@@ -254,3 +260,28 @@ def test_a_body_of_no_declared_type_is_no_json(port: int, folder: Path) -> None:
     """Any site could send it without asking: a browser asks first only for JSON by its name."""
     for kind in ("text/plain", "application/x-www-form-urlencoded", ""):
         refused(ask(port, "POST", f"{SHOP}/search", b'{"words": "red"}', kind), folder, 415, 422, 400)
+
+
+MANY = 150_000
+MISTAKES: dict[str, tuple[type[BaseModel], object]] = {
+    "vector": (SearchRequest, {"vector": ["x"] * MANY}),
+    "parts": (SearchRequest, {"parts": [1] * MANY}),
+    "unknown fields": (SearchRequest, {f"k{n}": 1 for n in range(MANY)}),
+    "texts": (ItemBody, {"texts": {f"k{n}": 1 for n in range(MANY)}}),
+    "values": (ItemBody, {"attributes": {"a": [1] * MANY}}),
+    "items": (Batch, {"items": [{"item_id": 1}] * MANY}),
+    "fields of items": (Batch, {"items": [{"item_id": "a", "attributes": {f"k{n}": {} for n in range(150)}}] * 1_000}),
+    "ids": (Ids, {"item_ids": [1] * MANY}),
+    "labels": (TagRequest, {"labels": [1] * MANY}),
+    "inputs": (EmbeddingsRequest, {"input": [{}] * MANY}),
+    "documents": (RerankRequest, {"query": "red", "documents": [1] * MANY}),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_body_of_nothing_but_mistakes_is_few_errors(name: str) -> None:
+    """Each would take 1 kB: a body of 20 MiB took the server's memory."""
+    model, value = MISTAKES[name]
+    with pytest.raises(ValidationError) as raised:
+        model.model_validate(value)
+    assert raised.value.error_count() <= 2_000

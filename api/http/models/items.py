@@ -1,10 +1,11 @@
 """Items as JSON: as they are given, as they are stored, and what became of them."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from api.http.models.search import Base64Image
+from api.http.models.strict import Listed, Strict, few_keys
 from indexer.items.value import (
     MAX_FIELDS,
     MAX_ID,
@@ -17,31 +18,28 @@ from indexer.items.value import (
 )
 
 MAX_ITEMS = 1_000
-_STRICT = ConfigDict(extra="forbid", strict=True)
 
-Attribute = str | int | float | bool | list[str] | None
+Attribute = str | int | float | bool | Listed[str] | None
 Outcome = Literal["added", "updated", "unchanged", "failed"]
 
 
-class ItemBody(BaseModel):
+class ItemBody(Strict):
     """An item, whole: what it leaves out, a stored item of that id loses."""
 
-    model_config = _STRICT
-
     title: str = Field("", examples=["Red sofa"], description=f"One line of at most {MAX_TITLE:,} characters.")
-    texts: dict[str, str] = Field(
+    texts: Annotated[dict[str, str], BeforeValidator(few_keys)] = Field(
         {},
         examples=[{"description": "Velvet, for three."}],
         description=f"Further texts that are searched, by field; at most {MAX_TEXT:,} characters each.",
     )
-    attributes: dict[str, Attribute] = Field(
+    attributes: Annotated[dict[str, Attribute], BeforeValidator(few_keys)] = Field(
         {},
         examples=[{"price": 499.0, "colour": ["red"], "in_stock": True}],
         description=f"What filters and facets see, by field, of at most {MAX_NAME} characters. Texts have at most "
         f"{MAX_VALUE:,} characters, lists {MAX_LIST:,} texts; texts and attributes together at most {MAX_FIELDS} "
         "fields.",
     )
-    photos: list[str | Base64Image] = Field(
+    photos: Listed[str | Base64Image] = Field(
         [],
         examples=[["sofas/red.jpg"]],
         description=f"At most {MAX_PHOTOS}, in their order: the bytes of a file, or its path inside a folder that the "
@@ -55,20 +53,16 @@ class BatchItem(ItemBody):
     item_id: str = Field(examples=["sku-1"], description=f"Your own id, of at most {MAX_ID} characters.")
 
 
-class Batch(BaseModel):
+class Batch(Strict):
     """Items to add or change."""
 
-    model_config = _STRICT
-
-    items: list[BatchItem] = Field(min_length=1, max_length=MAX_ITEMS)
+    items: Listed[BatchItem] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
-class Ids(BaseModel):
+class Ids(Strict):
     """Items to delete."""
 
-    model_config = _STRICT
-
-    item_ids: list[str] = Field(min_length=1, max_length=MAX_ITEMS, examples=[["sku-1", "sku-2"]])
+    item_ids: Listed[str] = Field(min_length=1, max_length=MAX_ITEMS, examples=[["sku-1", "sku-2"]])
 
 
 class PhotoAnswer(BaseModel):

@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.models.explanation import Reasons
+from api.http.models.strict import Listed, Strict
 from retrieval.query.value import (
     MAX_DEADLINE,
     MAX_FACETS,
@@ -18,8 +19,6 @@ from retrieval.query.value import (
     MAX_WORDS,
 )
 
-_STRICT = ConfigDict(extra="forbid", strict=True)
-
 
 def _says(**schema: Any) -> dict[str, Any]:
     """What the query value checks itself, with better words than a schema has: here for readers of the schema."""
@@ -30,23 +29,19 @@ def _share(description: str) -> Any:
     return Field(None, description=description, json_schema_extra=_says(minimum=0, maximum=1))
 
 
-class Base64Image(BaseModel):
+class Base64Image(Strict):
     """The bytes of a picture's file."""
-
-    model_config = _STRICT
 
     base64: str = Field(examples=["iVBORw0KGgo..."], json_schema_extra=_says(contentEncoding="base64"))
 
 
-class QueryPart(BaseModel):
+class QueryPart(Strict):
     """One thing that hits should be like, or unlike: exactly one of words, image, item and vector."""
-
-    model_config = _STRICT
 
     words: str | None = Field(None, examples=["red dress"], json_schema_extra=_says(maxLength=MAX_WORDS))
     image: Base64Image | None = None
     item: str | None = Field(None, examples=["SKU-1"], description="The id of a stored item.")
-    vector: list[float] | None = Field(
+    vector: Listed[float] | None = Field(
         None,
         description="An embedding of the collection's model; any length but zero, it is scaled to 1.",
         json_schema_extra=_says(maxItems=MAX_VECTOR),
@@ -59,19 +54,17 @@ class QueryPart(BaseModel):
     )
 
 
-class QueryFields(BaseModel):
+class QueryFields(Strict):
     """A query: what to look for, among what, and how to show it."""
-
-    model_config = _STRICT
 
     words: str | None = Field(
         None, examples=["red dress"], description="Short for one part.", json_schema_extra=_says(maxLength=MAX_WORDS)
     )
     image: Base64Image | None = Field(None, description="Short for one part.")
     item: str | None = Field(None, description="Short for one part.")
-    vector: list[float] | None = Field(None, description="Short for one part.")
+    vector: Listed[float] | None = Field(None, description="Short for one part.")
     weight: float | None = Field(None, description="Of the part that is given in short.")
-    parts: list[QueryPart] | None = Field(
+    parts: Listed[QueryPart] | None = Field(
         None,
         description="All that hits should be like or unlike; none is right with a filter or a sort.",
         json_schema_extra=_says(maxItems=MAX_PARTS),
@@ -88,10 +81,10 @@ class QueryFields(BaseModel):
         "all three (`hybrid`).",
     )
     filter: str | None = Field(None, examples=['price < 50 and brand in ("A", "B")'])
-    sort: list[str] | str | None = Field(
+    sort: Listed[str] | str | None = Field(
         None, examples=[["-price"]], description="Fields to order by.", json_schema_extra=_says(maxItems=MAX_SORTS)
     )
-    facets: list[str] | str | None = Field(
+    facets: Listed[str] | str | None = Field(
         None,
         examples=[["brand", "price:0,25,50"]],
         description="Fields to count over all that matches.",
@@ -122,8 +115,6 @@ class SearchRequest(QueryFields):
     """A query, and whether its hits are explained."""
 
     model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
         json_schema_extra={
             "examples": [
                 {"words": "red shoes", "k": 5},
@@ -141,10 +132,8 @@ class SearchRequest(QueryFields):
     )
 
 
-class ExplainRequest(BaseModel):
+class ExplainRequest(Strict):
     """Which item, and for which query."""
-
-    model_config = ConfigDict(extra="forbid")
 
     query: QueryFields = Field(examples=[{"words": "red shoes", "k": 10}])
     item_id: str = Field(examples=["SKU-1"])
