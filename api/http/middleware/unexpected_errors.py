@@ -2,6 +2,7 @@
 
 import logging
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.errors import INTERNAL, unexpected
@@ -32,6 +33,8 @@ class UnexpectedErrors:
 
         try:
             await self.app(scope, receive, sending)
+        except ClientDisconnect:  # it went away while it was sending: no failure, and nobody to answer
+            return
         except Exception as error:
             state = state_of(scope)
             state["error"] = INTERNAL
