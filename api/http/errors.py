@@ -228,35 +228,3 @@ def _answer(request: Request, error: CatalensError) -> JSONResponse:
 
 
 _KINDS = {400: BadRequest, 415: UnsupportedMedia, 422: Invalid}
-
-
-class UnexpectedErrors:
-    """Middleware, the innermost: whatever the app did not expect is logged and answered with 500.
-
-    Starlette would do so outside of all other middleware, so that such answers had no request id.
-    """
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """One request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = False
-
-        async def sending(message: Any) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
-            await send(message)
-
-        try:
-            await self._app(scope, receive, sending)
-        except Exception as error:
-            state = scope.setdefault("state", {})
-            state["error"] = INTERNAL
-            log.exception("request %s: %r failed", state.get("request_id"), scope["path"][:300], exc_info=error)
-            if started:  # half an answer is out; closing the connection says that it is broken
-                raise
-            await unexpected()(scope, receive, send)
