@@ -5,10 +5,18 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
+from api.http.models.embeddings import EmbeddingsRequest
+from api.http.models.given import Given
+from api.http.models.items import Batch, Ids, ItemBody
+from api.http.models.rerank import RerankRequest
+from api.http.models.search import ExplainRequest, SearchRequest
+from api.http.models.tags import TagRequest
 from tests.attacked import JSON_ROUTES, LIMIT, SHOP, attacked_app, is_well, refused
 from tests.raw_http import ask, form, send, serving
 
@@ -115,6 +123,72 @@ def test_json_that_cannot_be_meant_is_refused(port: int, folder: Path, method: s
         assert name in ("deep filter text", "long filter", "NUL in a field", "SQL")  # a heat map needs none of them
     else:
         refused(answer, folder)
+
+
+MANY = 30_000
+WIDE: dict[str, Any] = {
+    "fields": {str(n): 1 for n in range(MANY)},
+    "parts": {"parts": [{}] * MANY},
+    "fields of a part": {"parts": [{str(n): 1 for n in range(MANY)}]},
+    "vector": {"vector": ["x"] * MANY},
+    "vector of a part": {"parts": [{"vector": ["x"] * MANY}]},
+    "sort": {"sort": [1] * MANY},
+    "facets": {"facets": [[]] * MANY},
+    "texts": {"texts": {str(n): 1 for n in range(MANY)}},
+    "attributes": {"attributes": {str(n): {} for n in range(MANY)}},
+    "attribute": {"attributes": {"a": [1] * MANY}},
+    "photos": {"photos": [1] * MANY},
+    "items": {"items": [{}] * MANY},
+    "items of many fields": {"items": [{"item_id": "a", "attributes": {str(n): {} for n in range(900)}}] * 20},
+    "labels": {"labels": [1] * MANY},
+    "ids": {"item_ids": [1] * MANY},
+    "input": {"input": [1] * MANY},
+    "input of many fields": {"input": {str(n): 1 for n in range(MANY)}},
+    "documents": {"query": "red", "documents": [{}] * MANY},
+}
+MODELS = (SearchRequest, ExplainRequest, EmbeddingsRequest, RerankRequest, ItemBody, Batch, Ids, TagRequest)
+
+
+def errors(model: type[Given], value: object) -> int:
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        return error.error_count()
+    return 0
+
+
+@pytest.mark.parametrize("name", WIDE)
+def test_what_is_wrong_ever_so_often_is_not_told_each_time(name: str) -> None:
+    """An error for each of millions of wrong values takes gigabytes, while nobody else is answered."""
+    counts = [errors(model, value) for model in MODELS for value in (WIDE[name], {"query": WIDE[name], "item_id": "a"})]
+    assert 0 < max(counts) < 6_000
+
+
+def test_every_body_is_of_these_models() -> None:
+    bodies = {kind.__name__ for kind in every_subclass(Given)}
+    held = {"QueryFields", "QueryPart", "Base64Image", "Base64", "BatchItem"}
+    inputs = {"ImageUrl", "ImageUrlInput", "ImageInput", "TextInput", "ItemInput"}
+    assert bodies == {model.__name__ for model in MODELS} | held | inputs
+
+
+def every_subclass(kind: type[Given]) -> set[type[Given]]:
+    return {below for one in kind.__subclasses__() for below in (one, *every_subclass(one))}
+
+
+@pytest.mark.parametrize(("method", "route"), JSON_ROUTES)
+def test_an_object_of_very_many_fields_is_refused_in_few_words(
+    port: int, folder: Path, method: str, route: str
+) -> None:
+    answer = ask(port, method, route, json.dumps({str(n): 1 for n in range(20_000)}).encode())
+    refused(answer, folder, 422)
+    assert answer.error["message"].startswith("the body: an object has 20,000 fields; it knows ")
+
+
+def test_a_name_that_was_made_up_is_told_in_part(port: int, folder: Path) -> None:
+    for method, route in JSON_ROUTES:
+        answer = ask(port, method, route, json.dumps({"x" * 100_000: 1}).encode())
+        refused(answer, folder, 422)
+        assert len(answer.body) < 3_000
 
 
 @pytest.mark.parametrize(

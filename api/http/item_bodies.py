@@ -14,6 +14,7 @@ from api.http.errors import BadRequest, Invalid, UnsupportedMedia
 from api.http.models.items import ItemBody
 from api.http.models.search import Base64Image
 from api.http.photo_roots import PhotoRoots
+from api.http.validation import field_of, said
 from indexer.items import PutItem
 from indexer.items.value import MAX_PHOTOS
 from retrieval.photo_paths import RefusedPhoto
@@ -74,9 +75,8 @@ async def _form(request: Request) -> tuple[ItemBody, list[bytes]]:
     async with request.form(max_files=MAX_PHOTOS + 1, max_fields=4, max_part_size=MAX_ITEM_BYTES) as form:
         unknown = sorted(set(form) - {ITEM, PHOTO})
         if unknown:
-            raise Invalid(
-                f"the form has a field '{unknown[0][:80]}'", hint=f"fields are {ITEM} and {PHOTO}", field=unknown[0]
-            )
+            name = unknown[0][:80]
+            raise Invalid(f"the form has a field '{name}'", hint=f"fields are {ITEM} and {PHOTO}", field=name)
         items, photos = form.getlist(ITEM), form.getlist(PHOTO)
         if len(items) > 1:
             raise Invalid("the form has two items", hint="send one in each request", field=ITEM)
@@ -95,9 +95,8 @@ def _parsed(data: bytes | str, place: str) -> ItemBody:
         first = error.errors(include_url=False, include_input=False)[0]
     except ValueError as error:  # a number of more digits than Python reads
         raise Invalid(f"{place or 'the body'}: {str(error)[:200]}", hint="see /docs for what is taken") from None
-    message = str(first["msg"])[:300]
+    message = said(first)
     if first["type"] == "json_invalid":
         raise BadRequest(f"{place or 'the body'} is not JSON: {message}", hint="send one JSON object in UTF-8")
-    field = ".".join(str(part) for part in (place, *first["loc"]) if part != "") or None
-    said = message[:1].lower() + message[1:]
-    raise Invalid(f"{field or 'the body'}: {said}", hint="see /docs for what is taken", field=field)
+    field = field_of([part for part in (place, *first["loc"]) if part != ""])
+    raise Invalid(f"{field or 'the body'}: {message}", hint="see /docs for what is taken", field=field)

@@ -1,6 +1,6 @@
 """What FastAPI found wrong with a request, in our words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Request, params
@@ -21,8 +21,13 @@ def validation_error(request: Request, error: RequestValidationError) -> tuple[i
         wanted = _wanted(request)
         if given not in wanted and not (wanted == ("application/json",) and given.endswith("+json")) and given:
             return 415, f"the body is {given[:80]}, not {' or '.join(wanted)}", f"send it as {wanted[0]}", None
-    field = ".".join(str(part) for part in place[1:]) or None
-    return 422, f"{field or 'the body'}: {_said(first)}", "see /docs for what is taken", field
+    field = field_of(place[1:])
+    return 422, f"{field or 'the body'}: {said(first)}", "see /docs for what is taken", field
+
+
+def field_of(place: Sequence[Any]) -> str | None:
+    """Where in the request something is, such as `parts.0.words`; a name that the request made up is cut short."""
+    return ".".join(str(part)[:80] for part in place) or None
 
 
 def _wanted(request: Request) -> tuple[str, ...]:
@@ -30,6 +35,7 @@ def _wanted(request: Request) -> tuple[str, ...]:
     return FORMS if body is not None and isinstance(body.field_info, params.Form) else ("application/json",)
 
 
-def _said(first: dict[str, Any]) -> str:
-    message = str(first["msg"])
+def said(first: Mapping[str, Any]) -> str:
+    """What pydantic says of an error, in a sentence that goes on after a colon."""
+    message = str(first["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:300]

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from api.http.models.given import Given
 
 MAX_INPUTS = 256
 MAX_TEXT = 32_000  # characters; no encoder reads more than the first few hundred words
@@ -10,17 +12,13 @@ MAX_TEXT = 32_000  # characters; no encoder reads more than the first few hundre
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Base64(_Strict):
+class Base64(Given):
     """The bytes of a picture's file."""
 
     base64: str = Field(min_length=1, examples=["iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"])
 
 
-class ImageUrl(_Strict):
+class ImageUrl(Given):
     """Where a picture is."""
 
     url: str = Field(
@@ -31,27 +29,27 @@ class ImageUrl(_Strict):
     detail: Literal["auto", "low", "high"] | None = Field(None, description="Taken and left aside.")
 
 
-class ImageUrlInput(_Strict):
+class ImageUrlInput(Given):
     """A picture, as OpenAI's clients name it."""
 
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
-class ImageInput(_Strict):
+class ImageInput(Given):
     """A picture."""
 
     image: Base64
 
 
-class TextInput(_Strict):
+class TextInput(Given):
     """A text; `type` may be left out."""
 
     type: Literal["text"] | None = None
     text: Text
 
 
-class ItemInput(_Strict):
+class ItemInput(Given):
     """A stored item: its photos, or its texts if it has none."""
 
     item_id: str = Field(min_length=1, max_length=MAX_TEXT, examples=["sku-red"])

@@ -5,15 +5,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.models.documents import MAX_INPUTS, ImageInput, ImageUrlInput, Text, TextInput
+from api.http.models.given import Given
 
 EmbeddingInput = Text | TextInput | ImageUrlInput | ImageInput
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(Given):
     """What to embed, and with which model."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [{"model": "starter", "input": ["red shoes", "a wooden chair"], "encoding_format": "float"}]
         },

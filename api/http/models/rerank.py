@@ -5,16 +5,16 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.models.documents import MAX_INPUTS, ImageInput, ImageUrlInput, ItemInput, Text, TextInput
+from api.http.models.given import Given
 from retrieval.query.value import MAX_WORDS
 
 RerankDocument = Text | TextInput | ImageInput | ImageUrlInput | ItemInput
 
 
-class RerankRequest(BaseModel):
+class RerankRequest(Given):
     """Documents that somebody else found, to be ordered by how well they fit words."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"query": "red shoes", "documents": ["a pair of red sneakers", "a wooden chair"], "top_n": 1},

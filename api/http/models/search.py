@@ -1,10 +1,11 @@
 """Queries and answers as JSON."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.models.explanation import Reasons
+from api.http.models.given import Given
 from retrieval.query.value import (
     MAX_DEADLINE,
     MAX_FACETS,
@@ -18,11 +19,14 @@ from retrieval.query.value import (
     MAX_WORDS,
 )
 
-_STRICT = ConfigDict(extra="forbid", strict=True)
+_STRICT = ConfigDict(strict=True)
 
 
 def _says(**schema: Any) -> dict[str, Any]:
-    """What the query value checks itself, with better words than a schema has: here for readers of the schema."""
+    """What the query value checks itself, with better words than a schema has: here for readers of the schema.
+
+    Not so of lists: each wrong element would be an error of its own before anything is known of their number.
+    """
     return schema
 
 
@@ -30,7 +34,7 @@ def _share(description: str) -> Any:
     return Field(None, description=description, json_schema_extra=_says(minimum=0, maximum=1))
 
 
-class Base64Image(BaseModel):
+class Base64Image(Given):
     """The bytes of a picture's file."""
 
     model_config = _STRICT
@@ -38,7 +42,7 @@ class Base64Image(BaseModel):
     base64: str = Field(examples=["iVBORw0KGgo..."], json_schema_extra=_says(contentEncoding="base64"))
 
 
-class QueryPart(BaseModel):
+class QueryPart(Given):
     """One thing that hits should be like, or unlike: exactly one of words, image, item and vector."""
 
     model_config = _STRICT
@@ -49,7 +53,7 @@ class QueryPart(BaseModel):
     vector: list[float] | None = Field(
         None,
         description="An embedding of the collection's model; any length but zero, it is scaled to 1.",
-        json_schema_extra=_says(maxItems=MAX_VECTOR),
+        max_length=MAX_VECTOR,
     )
     weight: float = Field(
         1.0,
@@ -59,7 +63,7 @@ class QueryPart(BaseModel):
     )
 
 
-class QueryFields(BaseModel):
+class QueryFields(Given):
     """A query: what to look for, among what, and how to show it."""
 
     model_config = _STRICT
@@ -69,12 +73,12 @@ class QueryFields(BaseModel):
     )
     image: Base64Image | None = Field(None, description="Short for one part.")
     item: str | None = Field(None, description="Short for one part.")
-    vector: list[float] | None = Field(None, description="Short for one part.")
+    vector: list[float] | None = Field(None, description="Short for one part.", max_length=MAX_VECTOR)
     weight: float | None = Field(None, description="Of the part that is given in short.")
     parts: list[QueryPart] | None = Field(
         None,
         description="All that hits should be like or unlike; none is right with a filter or a sort.",
-        json_schema_extra=_says(maxItems=MAX_PARTS),
+        max_length=MAX_PARTS,
     )
     k: int | None = Field(None, description="How many hits; 10.", json_schema_extra=_says(minimum=1, maximum=MAX_K))
     offset: int | None = Field(
@@ -88,14 +92,11 @@ class QueryFields(BaseModel):
         "all three (`hybrid`).",
     )
     filter: str | None = Field(None, examples=['price < 50 and brand in ("A", "B")'])
-    sort: list[str] | str | None = Field(
-        None, examples=[["-price"]], description="Fields to order by.", json_schema_extra=_says(maxItems=MAX_SORTS)
+    sort: Annotated[list[str], Field(max_length=MAX_SORTS)] | str | None = Field(
+        None, examples=[["-price"]], description="Fields to order by."
     )
-    facets: list[str] | str | None = Field(
-        None,
-        examples=[["brand", "price:0,25,50"]],
-        description="Fields to count over all that matches.",
-        json_schema_extra=_says(maxItems=MAX_FACETS),
+    facets: Annotated[list[str], Field(max_length=MAX_FACETS)] | str | None = Field(
+        None, examples=[["brand", "price:0,25,50"]], description="Fields to count over all that matches."
     )
     group: str | None = Field(None, description="Show the best item for each value of this field only.")
     duplicates: float | None = _share("Show one of several photos whose cosine is at least this, such as 0.97.")
@@ -122,7 +123,6 @@ class SearchRequest(QueryFields):
     """A query, and whether its hits are explained."""
 
     model_config = ConfigDict(
-        extra="forbid",
         strict=True,
         json_schema_extra={
             "examples": [
@@ -141,10 +141,8 @@ class SearchRequest(QueryFields):
     )
 
 
-class ExplainRequest(BaseModel):
+class ExplainRequest(Given):
     """Which item, and for which query."""
-
-    model_config = ConfigDict(extra="forbid")
 
     query: QueryFields = Field(examples=[{"words": "red shoes", "k": 10}])
     item_id: str = Field(examples=["SKU-1"])

@@ -4,16 +4,17 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.http.models.given import Given
 from indexer.label_file import MAX_LENGTH
 from indexer.tagging import FIELD, MIN_CONFIDENCE, TOP
 
 MAX_LABELS = 500  # each is encoded in several sentences: 2 s for so many on one core
 MAX_SHOWN = 10_000
-_STRICT = ConfigDict(extra="forbid", strict=True)
+_STRICT = ConfigDict(strict=True)
 Label = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH, pattern=r"\S")]
 
 
-class TagRequest(BaseModel):
+class TagRequest(Given):
     """Which of these labels fit each item?"""
 
     model_config = _STRICT
