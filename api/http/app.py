@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from api.http.encoders import Load
-from api.http.errors import UnexpectedErrors, add_handlers
+from api.http.errors import add_handlers
 from api.http.key_docs import describe_keys
 from api.http.keys import ApiKeys
 from api.http.measuring import watch
@@ -25,6 +25,7 @@ from api.http.middleware.measured import Measured
 from api.http.middleware.rate_limit import RateLimit
 from api.http.middleware.request_ids import RequestIds
 from api.http.middleware.security_headers import SecurityHeaders
+from api.http.middleware.unexpected_errors import UnexpectedErrors
 from api.http.models.errors import ERRORS
 from api.http.routes import ROUTERS
 from api.http.server import Server
