@@ -46,6 +46,8 @@ def outcome(answer: "Answer") -> str:
     reranked = ""
     if answer.reranked and answer.reranked["scored"]:
         reranked = f", the best {answer.reranked['scored']:,} reranked in {answer.reranked['ms']:,.0f} ms"
+    elif answer.reranked and not answer.notes:  # a note says it, but where it was right to leave it
+        reranked = f", not reranked: {answer.reranked['skipped']}"
     return f"{len(answer.hits)} of {answer.matched:,} items, {exact}{plan}, {answer.took_ms:,.0f} ms{reranked}"
 
 

@@ -96,7 +96,8 @@ def index(
         token_commands.add_tokens(collection, runtime=runtime, as_json=json)
         return
     if not sources:
-        raise typer.BadParameter("name a folder or a file to index", param_hint="SOURCES")
+        more = "; for what is indexed already: catalens index --add-tokens" if rerank_tokens else ""
+        raise typer.BadParameter(f"name a folder or a file to index{more}", param_hint="SOURCES")
     commands.index(sources, collection, model, images_dir, columns, limits, runtime=runtime, as_json=json)
 
 

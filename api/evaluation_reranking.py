@@ -22,6 +22,8 @@ def reranking_lines(reranking: Reranking) -> Iterator[Table | Text]:
         yield Text(f"\n{DIRECTIONS[direction].capitalize()}: {first_stage(found)}")
         yield _table(found)
     yield Text("")
+    if any(cell.endswith("*") for found in reranking.directions.values() for at in found.depths for cell in cells(at)):
+        yield Text(f"* chance hardly explains it: p below {CLEAR}", style="dim")
     for note in notes(reranking):
         yield Text(one_line(f"note: {note}"), style="dim")
     for direction in shown(reranking):

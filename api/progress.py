@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LABELS = {"photos": "Indexing photos", "index": "Building the index"}
 SECONDS_BETWEEN_LINES = 5.0
+SLOWEST_SHOWN = 0.5  # a second: below it, 0/s would stand there
 
 
 class RateColumn(ProgressColumn):
@@ -31,7 +32,7 @@ class RateColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:,.0f}/s" if speed else "")
+        return Text(f"{speed:,.0f}/s" if speed and speed >= SLOWEST_SHOWN else "")
 
 
 @contextmanager
@@ -72,7 +73,8 @@ def _plain(console: Console, labels: Mapping[str, str]) -> "OnProgress":
         line = f"{labels[progress.stage]}: {progress.done:,} of {total:,}"
         if progress.done and now - started >= 1:  # before that the rate means nothing
             rate = progress.done / (now - started)
-            line += f", {rate:,.0f}/s, {(total - progress.done) / rate:,.0f} s left"
+            line += f", {rate:,.0f}/s" if rate >= SLOWEST_SHOWN else ""
+            line += f", {(total - progress.done) / rate:,.0f} s left"
         console.print(line)
 
     return on_progress

@@ -97,6 +97,13 @@ def search(
         rerank_deadline=rerank_deadline,
         rerank_when=rerank_when,
     )
+    if not rerank:
+        for name, given in (
+            ("--rerank-deadline", rerank_deadline is not None),
+            ("--rerank-when", rerank_when != "always"),
+        ):
+            if given:
+                raise typer.BadParameter("it says how to rerank; add --rerank", param_hint=name)
     search_commands.search(query, collection, runtime=runtime, reranker=reranker, as_json=json)
 
 

@@ -70,6 +70,13 @@ def serve(
             raise typer.BadParameter(
                 f"'{name}' is no name such as shop.example, without a port", param_hint="--allow-host"
             )
+    for root in image_root or ():
+        if not root.is_dir():
+            raise typer.BadParameter(f"{root} is no folder", param_hint="--image-root")
+    if trust_proxy is not None and not _is_address(trust_proxy):
+        raise typer.BadParameter(
+            f"'{trust_proxy}' is no IP address or network, such as 10.0.0.1 or 10.0.0.0/8", param_hint="--trust-proxy"
+        )
     settings = {
         "runtime": runtime,
         "reranker": reranker,
@@ -82,6 +89,19 @@ def serve(
     }
     outside = serve_commands.Outside(tuple(allow_host or ()), trust_proxy, access_log)
     serve_commands.serve(collection or [DEFAULT_COLLECTION], host, port, settings, outside)
+
+
+def _is_address(written: str) -> bool:
+    """Addresses and networks with commas between, or * for whoever connects."""
+    import ipaddress
+
+    try:
+        for one in written.split(","):
+            if one.strip() != "*":
+                ipaddress.ip_network(one.strip(), strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def register(main: typer.Typer) -> None:

@@ -39,7 +39,8 @@ def add_tokens(collection: Path, *, runtime: str | None = None, as_json: bool) -
     if as_json:
         problems = [{"where": path, "reason": reason} for path, reason in added.problems]
         print_json({**counts, "problems": problems})
-    err.print("catalens index: " + " ".join(f"{name}={value}" for name, value in counts.items()), soft_wrap=True)
+    said = {name: int(value) if isinstance(value, bool) else value for name, value in counts.items()}
+    err.print("catalens index: " + " ".join(f"{name}={value}" for name, value in said.items()), soft_wrap=True)
     if added.failed and not added.photos:
         raise SourceError(
             f"none of the {added.failed:,} photos without tokens could be read as they were indexed",

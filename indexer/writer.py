@@ -12,7 +12,7 @@ from indexer.durable import disk_errors, publish
 from indexer.lock import writer_lock
 from indexer.sources.base import Rejected, Source
 from retrieval.catalogue import queries
-from retrieval.catalogue.engine import DATABASE, database_status, writing_engine
+from retrieval.catalogue.engine import DATABASE, database_status, shorten_log, writing_engine
 from retrieval.catalogue.queries import chunks
 from retrieval.catalogue.schema import encoders, items, ledger, photos, sources, texts
 from retrieval.catalogue.versions import mismatch, upgrade
@@ -210,6 +210,7 @@ def _writer(folder: Path) -> Iterator[CollectionWriter]:
         with engine.connect() as connection:
             made_with = queries.encoder_row(connection)
         yield CollectionWriter(folder, engine, *((made_with.id, made_with.dimension) if made_with else (0, 0)))
+        shorten_log(engine, folder / DATABASE)
     finally:
         engine.dispose()
 

@@ -492,6 +492,16 @@ class TestProgress:
             "Building the index: 500 of 1,000, 50/s, 10 s left",
         ]
 
+    def test_what_takes_seconds_each_has_no_rate_of_nought(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = [0.0]
+        monkeypatch.setattr("api.progress.monotonic", lambda: now[0])
+        shown = io.StringIO()
+        with show_progress(Console(file=shown, width=200)) as on_progress:
+            for seconds, done in [(0, 0), (10, 1)]:
+                now[0] = seconds
+                on_progress(Progress("photos", done, 4))
+        assert shown.getvalue() == "Indexing photos: 1 of 4, 30 s left\n"
+
 
 def on_a_terminal(*arguments: str) -> str:
     """What a terminal of 80 columns shows, without the colours and the addresses behind links."""

@@ -165,7 +165,7 @@ def languages(tmp_path: Path) -> Path:
 def test_english_is_judged_unless_another_language_is_chosen(languages: Path) -> None:
     found = read(languages)
     assert [text.text for text in found.texts] == ["a dog", "a cat"]
-    assert found.notes == ("captions in en; --language chooses another of ar (2), en (2), zh-CN (1)",)
+    assert found.notes == ("captions in en; --language chooses: ar (2), en (2), zh-CN (1)",)
     assert found.images[0].attributes == {"source": "web"}
     assert [text.language for text in read(languages, language="AR").texts] == ["ar", "ar"]
 

@@ -95,6 +95,7 @@ class TestCommand:
         assert "Reranked by own (halves, numpy)" in out
         assert "Text to image: reranking pays, best at depth 5: success@1 0.500 -> 1.000 (p < .001)" in out
         assert "Reranking text to image: 72 done" in err
+        assert "* chance hardly explains it: p below 0.05" in out
         assert own.pairs
         report = json.loads((tmp_path / "report" / "report.json").read_text())
         assert report["reranking"]["image_to_text"]["pays_at"] == 5
@@ -130,7 +131,7 @@ class TestCommand:
             (["--reranker", "own"], "add --rerank"),
             (["--rerank", "--collection", "shop"], "leave one of the two out"),
             (["--rerank", "--model", "colour"], "has no tokens for a reranker to read"),
-            (["--rerank", "--reranker", "nowhere"], "cannot read"),
+            (["--rerank", "--reranker", "nowhere"], "there is no reranker 'nowhere'"),
             (["--rerank"], "no reranker belongs to the model 'starter'"),
         ],
     )

@@ -92,6 +92,22 @@ def test_a_batch_has_an_end() -> None:
     encoder.close()
 
 
+def test_many_texts_of_one_call_let_another_call_between() -> None:
+    inner = Gated()
+    encoder = batching(inner, 1)
+    with ThreadPoolExecutor(2) as pool:
+        many = pool.submit(encoder.encode_texts, ["red"] * MOST + ["blue"] * MOST)
+        assert inner.entered.wait(10)
+        one = pool.submit(encoder.encode_texts, ["green"])
+        assert waiting(encoder, 1)
+        inner.open.set()
+        np.testing.assert_array_equal(one.result(10), ColourEncoder().encode_texts(["green"]))
+        wanted = ColourEncoder().encode_texts(["red"] * MOST + ["blue"] * MOST)
+        np.testing.assert_array_equal(many.result(10), wanted)
+    assert max(map(len, inner.asked)) == MOST
+    encoder.close()
+
+
 def test_a_text_that_breaks_the_tower_fails_alone() -> None:
     inner = Gated()
     encoder = batching(inner, 1)

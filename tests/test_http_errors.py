@@ -1,5 +1,6 @@
 """Errors have one shape and the right status."""
 
+import asyncio
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,11 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from api.http.app import create_app
-from api.http.errors import error_response, status_of
+from api.http.errors import NotReady, error_response, status_of
 from api.http.models.errors import ERRORS, ErrorAnswer
 from api.http.privacy import without_paths
 from api.http.settings import ServerSettings
+from api.http.threads import Threads
 from retrieval import errors
 from retrieval.collection import Collection
 from retrieval.encoders.base import FloatArray
@@ -125,6 +127,18 @@ class Stopping(ColourEncoder):
         return super().encode_texts(texts)
 
 
+def test_a_call_after_the_end_is_told_so_and_counts_no_more() -> None:
+    threads = Threads(1, 1)
+    threads.close()
+    for _ in range(5):  # more than may wait
+        with pytest.raises(NotReady):
+            asyncio.run(threads.run(int))
+    threads.open()
+    assert asyncio.run(threads.run(int)) == 0
+    assert (threads.waiting, threads.running) == (0, 0)
+    threads.close()
+
+
 def test_one_more_than_may_wait_is_told_to_come_again(tmp_path: Path) -> None:
     encoder = Stopping()
     with (
@@ -141,6 +155,7 @@ def test_one_more_than_may_wait_is_told_to_come_again(tmp_path: Path) -> None:
         assert error_of(refused, 429)["type"] == "busy"
         assert int(refused.headers["retry-after"]) >= 1
         assert client.get("/health").status_code == 200  # needs no thread
+        assert client.get("/ready").status_code == 200  # or whoever watches would send all clients to another server
         encoder.go_on.set()
         assert running.result(10).json()["hits"][0]["item_id"] == "sku-red"
         assert waiting.result(10).json()["hits"][0]["item_id"] == "sku-blue"

@@ -159,7 +159,6 @@ class TestEmbeddings:
             ({"input": "red", "model": "nothing"}, 404, "model"),
             ({"input": "red", "dimensions": 3}, 422, "dimensions"),
             ({"input": "red", "encoding_format": "int8"}, 422, "encoding_format"),
-            ({"input": "red", "modell": "colour"}, 422, "modell"),
             ({"input": [{"image": {"base64": "%%"}}]}, 422, "input.0.image.base64"),
             ({"input": {"type": "image_url", "image_url": {"url": "data:text/html;base64,AAAA"}}}, 422, "input.0"),
             ({"input": {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}}, 422, "input.0"),
@@ -331,3 +330,56 @@ class TestUrls:
                 body = {"input": {"type": "image_url", "image_url": {"url": f"https://{host}/a.png"}}}
                 answer = client.post("/v1/embeddings", json=body)
                 assert (answer.status_code, error_of(answer)["type"]) == (422, "url_error")
+
+
+class TestOtherServicesClients:
+    """What OpenAI's and Cohere's own clients send, though it means nothing here, and what goes wrong with them."""
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"user": "u-1", "encoding_format": "base64"},  # what OpenAI's client for Python sends
+            {"encoding_format": None, "dimensions": None, "user": None},
+            {"input_type": "query", "truncate": "END"},
+            {"input": [{"type": "text", "text": "red", "cache_control": {"type": "ephemeral"}}]},
+        ],
+    )
+    def test_embeddings_leave_aside_what_they_do_not_know(self, client: TestClient, more: dict[str, Any]) -> None:
+        assert client.post("/v1/embeddings", json={"input": "red", **more}).status_code == 200
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"max_chunks_per_doc": 10, "max_tokens_per_doc": 4_096, "priority": 0},
+            {"top_n": None, "return_documents": None, "rank_fields": None},
+            {"documents": [{"text": "red", "title": "of no account"}, {"text": "blue"}], "rank_fields": ["text"]},
+        ],
+    )
+    def test_rerank_leaves_aside_what_it_does_not_know(self, client: TestClient, more: dict[str, Any]) -> None:
+        answer = client.post("/v1/rerank", json={"query": "red", "documents": ["red", "blue"], **more})
+        assert answer.status_code == 200, answer.text
+        assert [each["index"] for each in answer.json()["results"]] == [0, 1]
+
+    @pytest.mark.parametrize(
+        ("route", "value", "field", "said"),
+        [
+            ("embeddings", {"input": [1, 2, 3]}, "input", "token ids"),
+            ("embeddings", {"input": [[1, 2], [3]]}, "input", "token ids"),
+            ("embeddings", {"input": []}, "input", "at least 1 item"),
+            ("embeddings", {"input": ["red", ""]}, "input.1", "at least 1 character"),
+            ("embeddings", {"input": {"image": {"base64": ""}}}, "input.image.base64", "at least 1 character"),
+            ("embeddings", {"input": {"text": "red", "image": {"base64": "AAAA"}}}, "input", "text and image"),
+            ("rerank", {"query": "red", "documents": [{"title": "red"}]}, "documents.0.text", "required"),
+            ("rerank", {"query": "red", "documents": [{"item_id": 5}]}, "documents.0.item_id", "string"),
+            ("rerank", {"query": "red", "documents": ["red"], "rank_fields": ["title"]}, "rank_fields", "text alone"),
+        ],
+    )
+    def test_a_mistake_is_told_by_its_place_and_not_by_our_types(
+        self, client: TestClient, route: str, value: dict[str, Any], field: str, said: str
+    ) -> None:
+        answer = client.post(f"/v1/{route}", json=value)
+        assert answer.status_code == 422
+        error = error_of(answer)
+        assert error["field"] == field
+        assert said in error["message"]
+        assert error["message"].startswith(f"{field}: ")

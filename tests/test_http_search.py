@@ -104,6 +104,31 @@ def test_search_by_address(client: TestClient) -> None:
     assert len(ids(client.get(SEARCH, params={"filter": "price > 0", "q": ""}))) == 9
 
 
+@pytest.mark.parametrize(
+    ("address", "hint"),
+    [
+        ("search?q=red&filtre=price<5", "did you mean filter?"),
+        ("search?q=red&rerank_deadline=30", "the address takes q, k, by, filter, offset, rerank, explain"),
+        ("facets?field=price&filters=price<5", "did you mean filter?"),
+        ("items/sku-red/similar?n=3", "the address takes k, by, filter, offset"),
+    ],
+)
+def test_a_parameter_that_is_not_known_is_refused(client: TestClient, address: str, hint: str) -> None:
+    answer = client.get(f"/v1/collections/shop/{address}")
+    assert answer.status_code == 422
+    error = answer.json()["error"]
+    assert (error["type"], error["hint"]) == ("invalid", hint)
+    assert error["message"] == f"there is no parameter '{error['field']}'"
+
+
+def test_a_form_field_that_is_not_known_is_refused(client: TestClient) -> None:
+    files = {"image": ("x.png", picture("green"), "image/png")}
+    answer = client.post(f"{SEARCH}/image", files=files, data={"rerank": "20"})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"] == "there is no parameter 'rerank'"
+    assert answer.json()["error"]["hint"] == "the form takes image, words, k, by, filter, query"
+
+
 def test_search_by_an_uploaded_picture(client: TestClient) -> None:
     files = {"image": ("x.png", picture("green"), "image/png")}
     assert ids(client.post(f"{SEARCH}/image", files=files))[0] == "sku-green"

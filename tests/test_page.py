@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, urlsplit
 
 import pytest
+from PIL import Image
 
 from api.http.keys import new_key
 from indexer.sources.base import SourceItem
@@ -125,6 +126,36 @@ def test_the_start_invites(visit: Visit) -> None:
     assert visit.ids()[0].split("-")[0] in text  # an example finds what it says
 
 
+def test_one_types_at_once(visit: Visit, visiting: Visiting) -> None:
+    page = visit.go()
+    expect(page.locator("#q")).to_be_focused()
+    page.keyboard.type("/blue bowl")  # with the key that goes to the box, too
+    expect(page.locator("#q")).to_have_value("blue bowl")
+    expect(page.locator(".card").first).to_have_attribute("data-id", "blue-bowl")
+    shared = visiting().go("/?q=mug")  # who was sent an answer looks at it
+    expect(shared.locator(".card").first).to_be_visible()
+    expect(shared.locator("#q")).not_to_be_focused()
+
+
+def test_a_new_search_is_shown_from_its_top(visit: Visit) -> None:
+    page = visit.go("/?q=mug")
+    visit.settle()
+    page.evaluate("scrollTo(0, 120)")
+    page.locator("#q").fill("red lamp")
+    expect(page.locator(".card").first).to_have_attribute("data-id", "red-lamp")
+    assert page.evaluate("scrollY") == 0
+
+
+def test_numbers_as_people_write_them(visit: Visit) -> None:
+    said = visit.go().evaluate(
+        """async () => {
+            const { shown } = await import(new URL("words.js", document.querySelector("script[type=module]").src));
+            return [2011, 12345, 0.125, true, ["a", 2]].map(shown);
+        }"""
+    )
+    assert said == ["2011", "12,345", "0.13", "yes", "a, 2"]
+
+
 def test_it_searches_while_words_are_typed(visit: Visit) -> None:
     page = visit.go()
     asked: list[str] = []
@@ -192,6 +223,26 @@ def test_a_photo_is_dropped_pasted_or_chosen(visit: Visit, tmp_path: Path) -> No
 
     page.set_input_files("#file", painted(tmp_path / "green.png", COLOURS["green"]))
     expect(page.locator(".card").first).to_have_attribute("data-id", re.compile("^green"))
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.jpg", b"no picture"), ("b.png", b""), ("c", b"%PDF-1.7 and so on")])
+def test_what_is_no_picture_is_said_and_leaves_the_search_alone(
+    visit: Visit, tmp_path: Path, name: str, content: bytes
+) -> None:
+    page = visit.go("/?q=red+mug")
+    (tmp_path / name).write_bytes(content)
+    page.set_input_files("#file", tmp_path / name)
+    expect(page.locator(".toast")).to_contain_text(f"{name} cannot be read as a picture.")
+    expect(page.locator(".chip")).to_have_count(0)
+    expect(page.locator(".card").first).to_have_attribute("data-id", "red-mug")
+
+
+def test_a_picture_that_only_the_server_can_read(visit: Visit, tmp_path: Path) -> None:
+    page = visit.go()
+    Image.new("RGB", (64, 64), COLOURS["green"]).save(tmp_path / "green.tiff")
+    page.set_input_files("#file", tmp_path / "green.tiff")
+    expect(page.locator(".card").first).to_have_attribute("data-id", re.compile("^green"))
+    expect(page.locator(".chip .thumb svg")).to_be_visible()  # this browser draws no TIFF
 
 
 def test_words_and_a_photo_together(visit: Visit) -> None:
@@ -303,10 +354,14 @@ def test_a_minus_becomes_a_chip(visit: Visit) -> None:
     expect(page.locator(".chip.less .chip-text")).to_have_text("blue")
     expect(page.locator("#q")).to_have_value("purple ")
     visit.settle()
+    after = [each.split("-")[0] for each in visit.ids()]
+    assert "blue" not in after[: near.index("blue") + 1]
+    assert "without=0.5%3Ablue" in page.url
+    page.get_by_label("Counts 0.5 times; press to change").click()
+    expect(page.locator(".weight")).to_have_text("×1")
+    visit.settle()
     assert "blue" not in [each.split("-")[0] for each in visit.ids()[:24]]
     assert "without=blue" in page.url
-    page.get_by_label("Counts 1 times; press to change").click()
-    expect(page.locator(".weight")).to_have_text("×2")
     page.get_by_label("blue: more instead").click()
     expect(page.locator(".chip.plus .chip-text")).to_have_text("blue")
     expect(page.locator(".card").first).to_have_attribute("data-id", re.compile("^blue"))
@@ -460,6 +515,7 @@ def test_the_server_s_own_message_is_shown(visit: Visit) -> None:
     expect(page.locator(".notice.error h2")).to_have_text("no item has a field nosuch")
     expect(page.locator(".notice.error p")).to_contain_text("the fields are colour")
     visit.shoot("error")
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)  # it would be refused again
     page.get_by_role("button", name="Take all filters off").click()
     expect(page.locator(".card").first).to_be_visible()
     assert all("422" in wrong or "nosuch" in wrong or wrong.endswith("/search") for wrong in visit.wrong)
@@ -683,6 +739,9 @@ def test_a_phone(visiting: Visiting) -> None:
     page.goto(visit.base)
     expect(page.locator("#hero")).to_be_visible()
     assert fits()
+    expect(page.locator("#hero")).to_contain_text("take a photo of it", use_inner_text=True)
+    expect(page.locator("#hero")).not_to_contain_text("drop", use_inner_text=True)
+    expect(page.locator("#q")).not_to_be_focused()  # or the keys would cover the page
     visit.shoot("phone-start")
 
 

@@ -3,7 +3,10 @@
 import csv
 import io
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier, Event
+from time import sleep
 from typing import Any
 
 import pytest
@@ -454,3 +457,36 @@ def test_a_put_makes_one_transaction_of_changes(shop: Shop, monkeypatch: pytest.
     shop.put(*(PutItem(f"n{i}", f"Red {i}", photos=(picture("red", i),)) for i in range(40)))
     assert commits == 1
     assert shop.rows("SELECT count(*) FROM items") == [(41,)]
+
+
+def test_the_log_of_a_collection_that_is_always_read_does_not_grow_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite begins its log anew only where nobody reads, which is never while a server searches."""
+    monkeypatch.setattr("retrieval.catalogue.engine.LOG_BYTES", 200_000)
+    shop = Shop(tmp_path)
+    shop.put(PutItem("first", "red"))
+    log, ended = shop.collection / "catalog.db-wal", Event()
+
+    def read(starts: Barrier) -> None:
+        with Searcher.open(shop.collection, ColourEncoder()) as searcher:
+            starts.wait(10)
+            while not ended.is_set():
+                with searcher.collection.snapshot():
+                    searcher.search("red")
+                    sleep(0.004)
+
+    starts = Barrier(3)
+    with ThreadPoolExecutor(2) as pool:
+        readers = [pool.submit(read, starts) for _ in range(2)]
+        try:
+            starts.wait(10)
+            sizes = []
+            for n in range(12):
+                shop.put(PutItem(f"item-{n}", f"red {n}"))
+                sizes.append(log.stat().st_size)
+        finally:
+            ended.set()
+        for reader in readers:
+            reader.result(10)
+    assert min(sizes) < 100_000 < max(sizes) < 500_000  # 12 writes make a log of more than a million bytes

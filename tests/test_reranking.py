@@ -425,7 +425,7 @@ class TestNeverFails:
     def test_one_built_in_that_cannot_be_loaded(self, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("retrieval.query.reranker.default_reranker", lambda _: str(shop / "gone"))
         (note,) = self.search(shop, None).notes
-        assert "it cannot be loaded: cannot read" in note
+        assert "it cannot be loaded: there is no reranker" in note
 
     def test_one_built_in_for_other_tokens(self, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         other = HalvesReranker(replace(spec_of_halves(), projection_hash="q" * 64))
@@ -756,6 +756,15 @@ class TestCommandLine:
         assert "was" not in [column.header for column in plain.columns]
         assert ", the best 20 reranked in " in outcome(answer)
 
+    def test_an_order_that_was_sure_enough_is_said_to_be_left(self, searcher: Searcher) -> None:
+        answer = searcher.search(QUERY, rerank=20)
+        sure = {"depth": 20, "scored": 0, "ms": 0.0, "skipped": "the first hit is far enough before the second"}
+        assert outcome(replace(answer, reranked=sure)).endswith(
+            ", not reranked: the first hit is far enough before the second"
+        )
+        told = replace(answer, reranked=sure, notes=("not reranked: for another reason",))
+        assert "reranked" not in outcome(told)
+
     def test_none_built_in_is_a_note(self, run: Run) -> None:
         code, out, err = run("search", "--rerank", QUERY)
         assert code == 0
@@ -769,7 +778,10 @@ class TestCommandLine:
             (("--rerank", "-1"), "rerank is -1"),
             (("--rerank-deadline", "-1"), "rerank_deadline is -1"),
             (("--rerank-when", "maybe"), "rerank_when is 'maybe'"),
-            (("--reranker", "/nowhere"), "cannot read /nowhere"),
+            (("--rerank-deadline", "30"), "--rerank-deadline: it says how to rerank; add --rerank"),
+            (("--rerank-when", "uncertain"), "--rerank-when: it says how to rerank; add --rerank"),
+            (("--rerank", "--rerank-deadline", "1e9"), "must be between 0 and 3,600,000 give"),
+            (("--reranker", "/nowhere"), "there is no reranker '/nowhere'"),
         ],
     )
     def test_what_is_refused(self, run: Run, arguments: tuple[str, ...], said: str) -> None:

@@ -60,6 +60,7 @@ def test_requests_in_flight_are_answered_before_the_end(shop: Path, tmp_path: Pa
         until(lambda: refuses(address))
         assert process.poll() is None  # it listens no more, but has not ended
         assert slow.result(10).status_code == 200
+        assert int(mark.read_text()) > 50_000  # or all that was loaded is looked through again and again
         assert waiting.result(10).json()["hits"][0]["item_id"] == "sku-red"
         assert process.wait(10) == 0
         assert process.stderr is not None

@@ -78,7 +78,9 @@ def test_a_proxy_is_believed_who_its_clients_are_where_it_is_named(shop: Path, t
 
 def test_a_server_open_to_all_is_warned_about(shop: Path, run: Run) -> None:
     _, _, err = run("serve", "--collection", shop, "--host", "0.0.0.0", "--port", 0)
-    assert err.startswith("warning: whoever reaches this machine may search, change and delete items")
+    assert err.startswith("warning: whoever reaches this machine may search, change and delete items\n")
+    assert "catalens api-key --scope read --file keys.txt" in err
+    assert all(len(line) <= 80 for line in err.splitlines()[:3])
     _, _, err = run("serve", "--collection", shop, "--port", 0)
     assert "warning" not in err
 
@@ -101,6 +103,9 @@ def test_a_server_with_keys_is_not(shop: Path, run: Run, tmp_path: Path) -> None
         (["--allow-host", "https://shop.example"], 2, "is no name such as"),
         (["--allow-host", "shop.example:443"], 2, "is no name such as"),
         (["--allow-host", "127.0.0.1:8000"], 2, "is no name such as"),
+        (["--image-root", "nowhere"], 2, "nowhere is no folder"),
+        (["--image-root", "wrong"], 2, "wrong is no folder"),
+        (["--trust-proxy", "proxy.example"], 2, "'proxy.example' is no IP address or network"),
         (["--rate-limit", "0"], 2, "--rate-limit"),
         (["--upload-limit", "0"], 2, "--upload-limit"),
     ],

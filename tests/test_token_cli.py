@@ -62,6 +62,7 @@ def test_adding_says_what_it_did(run: Run, shop: Path, tmp_path: Path) -> None:
     assert "1 photos got no tokens:\n" in err and f"{tmp_path / 'a.png'}: {CHANGED}" in err
     code, out, err = run("index", "--add-tokens")
     assert (code, out) == (1, ""), "nothing was added, and something should have been"
+    assert "catalens index: photos=0 texts=0 encoded=0 failed=1 replaced=0 seconds=" in err, "for scripts: numbers"
     assert "error: none of the 1 photos without tokens could be read as they were indexed" in err
 
 
@@ -88,4 +89,6 @@ def test_adding_takes_nothing_that_says_what_to_index(run: Run, shop: Path, furt
 
 def test_indexing_needs_a_source(run: Run) -> None:
     code, _, err = run("index")
-    assert code == 2 and "name a folder or a file to index" in err
+    assert code == 2 and "name a folder or a file to index" in err and "--add-tokens" not in err
+    code, _, err = run("index", "--rerank-tokens")
+    assert code == 2 and "for what is indexed already: catalens index --add-tokens" in " ".join(err.split())

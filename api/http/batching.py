@@ -63,7 +63,12 @@ class BatchingEncoder:
         return self._image_tower.submit(self.inner.encode_images, pixels).result()
 
     def encode_texts(self, texts: Sequence[str]) -> FloatArray:
-        """As of the encoder within, together with the texts of other threads. Raises what it raises for these alone."""
+        """As of the encoder within, together with the texts of other threads. Raises what it raises for these alone.
+
+        More than `MOST` are several calls, so that nobody's query waits for all of them.
+        """
+        if len(texts) > MOST:
+            return np.concatenate([self.encode_texts(texts[at : at + MOST]) for at in range(0, len(texts), MOST)])
         call: Call = (texts, Future())
         with self._changing:
             first = not self._pending

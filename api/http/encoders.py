@@ -38,7 +38,10 @@ class Encoders:
                 encoder.close()
                 raise
             encoder.on_call = self.on_call
-            return self._loaded.setdefault(encoder.spec.fingerprint, encoder)
+            loaded = self._loaded.setdefault(encoder.spec.fingerprint, encoder)
+            if loaded is not encoder:
+                encoder.close()
+            return loaded
 
     def all(self) -> list[BatchingEncoder]:
         """Those that were loaded."""

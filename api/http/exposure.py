@@ -28,6 +28,7 @@ def warning(address: str, *, keys: bool) -> str | None:
     if keys or is_loopback(address):
         return None
     return (
-        "warning: whoever reaches this machine may search, change and delete items: there is no --api-key-file. "
-        "Make one with:  catalens api-key --scope read --file keys.txt"
+        "warning: whoever reaches this machine may search, change and delete items\n"
+        "  there is no --api-key-file; catalens api-key --scope read --file keys.txt\n"
+        "  makes one"
     )

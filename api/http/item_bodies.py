@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from api.http.errors import BadRequest, Invalid, UnsupportedMedia
 from api.http.models.items import ItemBody
 from api.http.models.search import Base64Image
 from api.http.photo_roots import PhotoRoots
-from api.http.validation import field_of, said
+from api.http.validation import told
 from indexer.items import PutItem
 from indexer.items.value import MAX_PHOTOS
 from retrieval.photo_paths import RefusedPhoto
@@ -92,11 +93,12 @@ def _parsed(data: bytes | str, place: str) -> ItemBody:
     try:
         return ItemBody.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        errors = error.errors(include_url=False, include_input=False)
     except ValueError as error:  # a number of more digits than Python reads
         raise Invalid(f"{place or 'the body'}: {str(error)[:200]}", hint="see /docs for what is taken") from None
-    message = said(first)
-    if first["type"] == "json_invalid":
+    if errors[0]["type"] == "json_invalid":
+        message = str(errors[0]["msg"])[:300]
         raise BadRequest(f"{place or 'the body'} is not JSON: {message}", hint="send one JSON object in UTF-8")
-    field = field_of([part for part in (place, *first["loc"]) if part != ""])
-    raise Invalid(f"{field or 'the body'}: {message}", hint="see /docs for what is taken", field=field)
+    said, field = told(errors, json.loads(data))
+    field = ".".join(filter(None, (place, field))) or None
+    raise Invalid(f"{field or 'the body'}: {said}", hint="see /docs for what is taken", field=field)

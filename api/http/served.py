@@ -1,7 +1,7 @@
 """One collection of a server: open, searched with its encoder, and followed wherever a writer takes it."""
 
+import asyncio
 from pathlib import Path
-from threading import Lock
 
 from api.http.encoders import Encoders
 from api.http.privacy import without_paths
@@ -17,6 +17,7 @@ class Served:
 
     searcher: follows the revisions of the collection by itself, also through its deletion and making anew; only one
     that was made anew with another model needs another searcher. Requests keep the one that they began with.
+    reopening: held by the one request that sees to that.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class Served:
         """Raises what opening a collection and loading its model raise."""
         self.name, self.folder = name, folder
         self._encoders, self._runtime, self._reranker = encoders, runtime, reranker
-        self._reopening = Lock()
+        self.reopening = asyncio.Lock()
         self._database, self.searcher = self._opened()
 
     def warm(self) -> None:
@@ -45,18 +46,18 @@ class Served:
         return self._identity() not in (None, self._database)
 
     def reopen(self) -> None:
-        """Open the collection anew where it has another model now. Raises as `__init__` does, and keeps the old one."""
-        with self._reopening:
-            if not self.was_replaced():  # another request has done it
-                return
-            database, searcher = self._opened()
-            old, self._database = self.searcher, database
-            if searcher.encoder.spec.fingerprint == old.encoder.spec.fingerprint:
-                searcher.collection.close()  # the old one follows by itself, with its cache of queries
-                return
-            self.searcher = searcher
-            searcher.search("a photo", k=1)
-            old.collection.close()
+        """Open the collection anew where it has another model now. Raises as `__init__` does, and keeps the old one.
+
+        Called with `reopening` held.
+        """
+        database, searcher = self._opened()
+        old, self._database = self.searcher, database
+        if searcher.encoder.spec.fingerprint == old.encoder.spec.fingerprint:
+            searcher.collection.close()  # the old one follows by itself, with its cache of queries
+            return
+        self.searcher = searcher
+        searcher.search("a photo", k=1)
+        old.collection.close()
 
     def _opened(self) -> tuple[tuple[int, int] | None, Searcher]:
         database = self._identity()

@@ -87,7 +87,9 @@ class Server:
         """As `served`; one that was made again with another model is opened anew before."""
         served = self.served(name)
         if served.was_replaced():
-            await self.run(served.reopen)
+            async with served.reopening:  # a model is loaded for seconds: one thread, however many requests wait for it
+                if served.was_replaced():
+                    await self.run(served.reopen)
         return served
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -9,7 +9,7 @@ from threading import Lock
 from time import perf_counter
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from api.http.errors import Busy
+from api.http.errors import Busy, NotReady
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,7 +50,10 @@ class Threads:
         return min(self._inside, self.workers)
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the function returns, or raises. Raises Busy at once when as many calls wait as may."""
+        """What the function returns, or raises. Raises Busy at once when as many calls wait as may.
+
+        Raises NotReady after `close`.
+        """
         with self._counting:
             full = self._inside >= self.workers + self.queue
             self._inside += not full
@@ -59,7 +62,11 @@ class Threads:
                 watcher.refused()
             raise Busy(f"{self.queue:,} requests wait already", hint="come again in a second")
         call = partial(copy_context().run, self._timed, perf_counter(), partial(function, *args, **kwargs))
-        future = self._pool.submit(call)
+        try:
+            future = self._pool.submit(call)
+        except RuntimeError:  # the server ended while this request was on its way
+            self._left()
+            raise NotReady("the server is ending", hint="come again in a second") from None
         future.add_done_callback(self._left)  # also of a request that was cancelled: its thread goes on
         return await asyncio.wrap_future(future)
 
@@ -78,6 +85,6 @@ class Threads:
             for watcher in self.watchers:
                 watcher.ran(started - asked, ended - started, failed)
 
-    def _left(self, _: "Future[Any]") -> None:
+    def _left(self, _: "Future[Any] | None" = None) -> None:
         with self._counting:
             self._inside -= 1

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { notice } from "./card.js";
-import { add, drawChips, remember } from "./chips.js";
+import { add, drawChips, remember, WITHOUT } from "./chips.js";
 import { detail } from "./detail.js";
 import { $, announce, debounce, h, toast } from "./dom.js";
 import { drawExamples } from "./examples.js";
@@ -59,9 +59,11 @@ async function start() {
   }
   if (Object.keys(patch).length) go(patch, { replace: true });
   else changed(state(), PLAIN);
+  const idle = !asksSomething(state()) && state().open === null && document.activeElement === document.body;
+  if (idle && matchMedia("(hover: hover) and (pointer: fine)").matches) box.focus(); // on a phone it would bring up the keys
 }
 
-const minus = (value) => ({ kind: "words", value, weight: -1 });
+const minus = (value) => ({ kind: "words", value, weight: WITHOUT });
 
 function broken(error, again) {
   document.body.classList.remove("starting");
@@ -91,7 +93,8 @@ async function changed(now, before) {
   if (key !== searched) {
     searched = key;
     const first = !before.collection;
-    if (!first && scrollY > 200) scrollTo({ top: 0 });
+    const other = now.q !== before.q || now.parts !== before.parts; // a facet near the top stays under the pointer
+    if (!first && scrollY > (other ? 0 : 200)) scrollTo({ top: 0 });
     await search(now, current.kinds, actions);
     if (searched !== key) return;
     if (!$("hero").hidden) drawExamples(current.fields, hits());
@@ -190,6 +193,7 @@ box.addEventListener("input", () => {
   typed();
 });
 box.addEventListener("keydown", (event) => {
+  if (event.key === "/" && !box.value) event.preventDefault(); // who goes to the box with it is there already
   if (event.key !== "Escape") return;
   if (box.value) clear();
   else box.blur();

@@ -49,7 +49,8 @@ async function reduced(file) {
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
   } catch {
-    return file; // a format that this browser cannot read; the server may
+    if (await mayBeRead(file)) return file;
+    throw new Error(`${file.name || "That"} cannot be read as a picture.`);
   }
   const factor = Math.min(1, SIDE / Math.max(bitmap.width, bitmap.height));
   if (factor === 1 && file.size < 600_000 && ["image/jpeg", "image/png", "image/webp"].includes(file.type)) return file;
@@ -64,6 +65,12 @@ async function reduced(file) {
   return new Promise((done, failed) =>
     canvas.toBlob((made) => (made ? done(made) : failed(new Error("The picture cannot be read."))), "image/jpeg", 0.92),
   );
+}
+
+/** Is it of a format that the server reads and many browsers do not: HEIC, AVIF, TIFF? */
+async function mayBeRead(file) {
+  const head = String.fromCharCode(...new Uint8Array(await file.slice(0, 12).arrayBuffer()));
+  return head.slice(4, 8) === "ftyp" || head.startsWith("II*\0") || head.startsWith("MM\0*");
 }
 
 function dataUrl(blob) {

@@ -105,6 +105,7 @@ function noticesFor(answer, state) {
   return made;
 }
 
+const isFinal = ({ status }) => status === 404 || status === 422; // the same again would be refused again
 const isNarrowed = (state) => Object.keys(state.values).length + Object.keys(state.ranges).length > 0;
 const filtersOff = () => button("Take all filters off", () => go({ values: {}, ranges: {} }));
 const button = (text, onclick) => h("button", { class: "button", type: "button", text, onclick });
@@ -117,7 +118,13 @@ function failed(error, again, filtered) {
   $("more").hidden = true;
   $("end").hidden = true;
   $("notices").replaceChildren(
-    notice("error", error.message, error.hint, button("Try again", again), ...(filtered ? [filtersOff()] : [])),
+    notice(
+      "error",
+      error.message,
+      error.hint,
+      ...(isFinal(error) ? [] : [button("Try again", again)]),
+      ...(filtered ? [filtersOff()] : []),
+    ),
   );
 }
 

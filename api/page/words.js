@@ -1,7 +1,7 @@
 // Numbers, prices and certainty as people read them.
 
 const plain = new Intl.NumberFormat();
-const decimals = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2 });
+const decimals = new Intl.NumberFormat(undefined, { maximumFractionDigits: 2, useGrouping: "min2" }); // 2011 is a year
 
 export const count = (number) => plain.format(number);
 export const number = (value) => decimals.format(value);

@@ -181,6 +181,8 @@ class Query:
 
 def _number(number: float) -> str:
     """As a message gives it: one of thousands of digits, which JSON may hold, cannot be written."""
+    if isinstance(number, float) and number.is_integer() and abs(number) < 10**18:
+        number = int(number)
     return f"{number:,}" if isinstance(number, float) or abs(number) < 10**18 else "a number of more than 18 digits"
 
 

@@ -78,6 +78,11 @@ def read(name: str) -> Stored:
         path, weights = ASSETS / f"{STARTER}.json", ASSETS / f"{STARTER}.safetensors"
     else:
         folder = Path(name).expanduser().resolve()
+        if not folder.exists():
+            raise WeightsUnavailable(
+                f"there is no reranker {name!r}: neither a built-in one nor a folder",
+                hint=f"name {STARTER}, or the folder that catalens train reranker --out wrote",
+            )
         name, path, weights = str(folder), folder / DESCRIPTION, folder / WEIGHTS
     found = parsed(_bytes(path), path, name)
     data = _bytes(weights)

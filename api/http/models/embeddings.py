@@ -1,16 +1,24 @@
 """Embeddings in the shape of OpenAI's API."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from api.http.models.documents import MAX_INPUTS, ImageInput, ImageUrlInput, Text, TextInput
-from api.http.models.given import Given
+from api.http.models.documents import MAX_INPUTS, ImageInput, ImageUrlInput, OneKind, Text, TextInput
 
-EmbeddingInput = Text | TextInput | ImageUrlInput | ImageInput
+EmbeddingInput = Annotated[Text | TextInput | ImageUrlInput | ImageInput, OneKind]
 
 
-class EmbeddingsRequest(Given):
+def _no_token_ids(value: Any) -> Any:
+    """Some clients cut texts into numbers of OpenAI's tokenizer, which mean nothing to another model."""
+    first = value[0] if isinstance(value, list) and value else value
+    first = first[0] if isinstance(first, list) and first else first
+    if isinstance(first, int):
+        raise ValueError("token ids are not taken, since each model has its own; send the text itself")
+    return value
+
+
+class EmbeddingsRequest(BaseModel):
     """What to embed, and with which model."""
 
     model_config = ConfigDict(
@@ -22,11 +30,12 @@ class EmbeddingsRequest(Given):
     model: str | None = Field(
         None, examples=["starter"], description="A model that a collection uses; by default the first collection's."
     )
-    input: EmbeddingInput | Annotated[list[EmbeddingInput], Field(min_length=1, max_length=MAX_INPUTS)] = Field(
-        description="A text, a picture, or a list of them."
-    )
-    encoding_format: Literal["float", "base64"] = Field(
-        "float", description="`base64` is of float32 numbers, little-endian."
+    input: Annotated[
+        EmbeddingInput | Annotated[list[EmbeddingInput], Field(min_length=1, max_length=MAX_INPUTS)],
+        BeforeValidator(_no_token_ids),
+    ] = Field(description="A text, a picture, or a list of them.")
+    encoding_format: Literal["float", "base64"] | None = Field(
+        None, description="`float`, or `base64` of float32 numbers, little-endian; by default `float`."
     )
     dimensions: int | None = Field(None, ge=1, description="If given, it must be what the model has.")
     user: str | None = Field(None, description="Taken and left aside.")

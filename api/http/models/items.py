@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field
 
-from api.http.models.given import Given
 from api.http.models.search import Base64Image
+from api.http.models.strict import Listed, Strict, few_keys
 from indexer.items.value import (
     MAX_FIELDS,
     MAX_ID,
@@ -18,45 +18,30 @@ from indexer.items.value import (
 )
 
 MAX_ITEMS = 1_000
-SURPLUS = 5  # times as many of anything as an item may have are looked at, so that it fails alone in its batch
-_STRICT = ConfigDict(strict=True)
 
-
-def _not_far_too_many(value: Any) -> Any:
-    if isinstance(value, dict) and len(value) > SURPLUS * MAX_FIELDS:
-        raise ValueError(f"there are {len(value):,} fields, at most {MAX_FIELDS} are possible")
-    return value
-
-
-# Of how many and which elements a list is, the item says, in one line and not in one for each.
-Texts = Annotated[list[Any], WithJsonSchema({"type": "array", "items": {"type": "string"}})]
-Attribute = str | int | float | bool | Texts | None
-Few = BeforeValidator(_not_far_too_many)
+Attribute = str | int | float | bool | Listed[str] | None
 Outcome = Literal["added", "updated", "unchanged", "failed"]
 
 
-class ItemBody(Given):
+class ItemBody(Strict):
     """An item, whole: what it leaves out, a stored item of that id loses."""
 
-    model_config = _STRICT
-
     title: str = Field("", examples=["Red sofa"], description=f"One line of at most {MAX_TITLE:,} characters.")
-    texts: Annotated[dict[str, str], Few] = Field(
+    texts: Annotated[dict[str, str], BeforeValidator(few_keys)] = Field(
         {},
         examples=[{"description": "Velvet, for three."}],
         description=f"Further texts that are searched, by field; at most {MAX_TEXT:,} characters each.",
     )
-    attributes: Annotated[dict[str, Attribute], Few] = Field(
+    attributes: Annotated[dict[str, Attribute], BeforeValidator(few_keys)] = Field(
         {},
         examples=[{"price": 499.0, "colour": ["red"], "in_stock": True}],
         description=f"What filters and facets see, by field, of at most {MAX_NAME} characters. Texts have at most "
         f"{MAX_VALUE:,} characters, lists {MAX_LIST:,} texts; texts and attributes together at most {MAX_FIELDS} "
         "fields.",
     )
-    photos: list[str | Base64Image] = Field(
+    photos: Listed[str | Base64Image] = Field(
         [],
         examples=[["sofas/red.jpg"]],
-        max_length=SURPLUS * MAX_PHOTOS,
         description=f"At most {MAX_PHOTOS}, in their order: the bytes of a file, or its path inside a folder that the "
         "server takes photos from (`catalens serve --image-root`).",
     )
@@ -68,20 +53,16 @@ class BatchItem(ItemBody):
     item_id: str = Field(examples=["sku-1"], description=f"Your own id, of at most {MAX_ID} characters.")
 
 
-class Batch(Given):
+class Batch(Strict):
     """Items to add or change."""
 
-    model_config = _STRICT
-
-    items: Annotated[list[BatchItem], FailFast()] = Field(min_length=1, max_length=MAX_ITEMS)
+    items: Listed[BatchItem] = Field(min_length=1, max_length=MAX_ITEMS)
 
 
-class Ids(Given):
+class Ids(Strict):
     """Items to delete."""
 
-    model_config = _STRICT
-
-    item_ids: list[str] = Field(min_length=1, max_length=MAX_ITEMS, examples=[["sku-1", "sku-2"]])
+    item_ids: Listed[str] = Field(min_length=1, max_length=MAX_ITEMS, examples=[["sku-1", "sku-2"]])
 
 
 class PhotoAnswer(BaseModel):
@@ -98,7 +79,7 @@ class ItemAnswer(BaseModel):
 
     item_id: str = Field(examples=["sku-1"])
     title: str = Field(examples=["Red sofa"])
-    texts: Annotated[dict[str, str], Few] = Field(examples=[{"description": "Velvet, for three."}])
+    texts: dict[str, str] = Field(examples=[{"description": "Velvet, for three."}])
     attributes: dict[str, Any] = Field(examples=[{"price": 499.0}], description="The item's own.")
     tags: dict[str, list[str]] = Field(
         examples=[{"tags": ["sofa"]}], description="Labels that were given to it, by field."

@@ -1,17 +1,30 @@
 """Reranking in the shape of Cohere's API."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from api.http.models.documents import MAX_INPUTS, ImageInput, ImageUrlInput, ItemInput, Text, TextInput
-from api.http.models.given import Given
+from api.http.models.documents import (
+    MAX_INPUTS,
+    ImageInput,
+    ImageUrlInput,
+    ItemInput,
+    OneKind,
+    Text,
+    TextInput,
+)
 from retrieval.query.value import MAX_WORDS
 
-RerankDocument = Text | TextInput | ImageInput | ImageUrlInput | ItemInput
+RerankDocument = Annotated[Text | TextInput | ImageInput | ImageUrlInput | ItemInput, OneKind]
 
 
-class RerankRequest(Given):
+def _text_alone(value: Any) -> Any:
+    if value != ["text"]:
+        raise ValueError("documents are judged by their text alone; write into it what is to count")
+    return value
+
+
+class RerankRequest(BaseModel):
     """Documents that somebody else found, to be ordered by how well they fit words."""
 
     model_config = ConfigDict(
@@ -32,8 +45,14 @@ class RerankRequest(Given):
         "texts are higher than those of pictures that fit as well."
     )
     top_n: int | None = Field(None, ge=1, examples=[10], description="How many to return; by default all.")
-    return_documents: bool = Field(False, description="Whether results name their document; pictures are not repeated.")
-    max_tokens_per_doc: int | None = Field(None, ge=1, description="Taken and left aside.")
+    return_documents: bool | None = Field(
+        None, description="Whether results name their document; pictures are not repeated."
+    )
+    rank_fields: Annotated[list[str], BeforeValidator(_text_alone)] | None = Field(
+        None, examples=[["text"]], description="What a document is judged by: `text`, and nothing else."
+    )
+    max_tokens_per_doc: int | None = Field(None, description="Taken and left aside.")
+    max_chunks_per_doc: int | None = Field(None, description="Taken and left aside.")
 
 
 class RankedDocument(BaseModel):

@@ -1,11 +1,11 @@
 """Queries and answers as JSON."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.models.explanation import Reasons
-from api.http.models.given import Given
+from api.http.models.strict import Listed, Strict
 from retrieval.query.value import (
     MAX_DEADLINE,
     MAX_FACETS,
@@ -19,14 +19,9 @@ from retrieval.query.value import (
     MAX_WORDS,
 )
 
-_STRICT = ConfigDict(strict=True)
-
 
 def _says(**schema: Any) -> dict[str, Any]:
-    """What the query value checks itself, with better words than a schema has: here for readers of the schema.
-
-    Not so of lists: each wrong element would be an error of its own before anything is known of their number.
-    """
+    """What the query value checks itself, with better words than a schema has: here for readers of the schema."""
     return schema
 
 
@@ -34,26 +29,22 @@ def _share(description: str) -> Any:
     return Field(None, description=description, json_schema_extra=_says(minimum=0, maximum=1))
 
 
-class Base64Image(Given):
+class Base64Image(Strict):
     """The bytes of a picture's file."""
-
-    model_config = _STRICT
 
     base64: str = Field(examples=["iVBORw0KGgo..."], json_schema_extra=_says(contentEncoding="base64"))
 
 
-class QueryPart(Given):
+class QueryPart(Strict):
     """One thing that hits should be like, or unlike: exactly one of words, image, item and vector."""
-
-    model_config = _STRICT
 
     words: str | None = Field(None, examples=["red dress"], json_schema_extra=_says(maxLength=MAX_WORDS))
     image: Base64Image | None = None
     item: str | None = Field(None, examples=["SKU-1"], description="The id of a stored item.")
-    vector: list[float] | None = Field(
+    vector: Listed[float] | None = Field(
         None,
         description="An embedding of the collection's model; any length but zero, it is scaled to 1.",
-        max_length=MAX_VECTOR,
+        json_schema_extra=_says(maxItems=MAX_VECTOR),
     )
     weight: float = Field(
         1.0,
@@ -63,22 +54,20 @@ class QueryPart(Given):
     )
 
 
-class QueryFields(Given):
+class QueryFields(Strict):
     """A query: what to look for, among what, and how to show it."""
-
-    model_config = _STRICT
 
     words: str | None = Field(
         None, examples=["red dress"], description="Short for one part.", json_schema_extra=_says(maxLength=MAX_WORDS)
     )
     image: Base64Image | None = Field(None, description="Short for one part.")
     item: str | None = Field(None, description="Short for one part.")
-    vector: list[float] | None = Field(None, description="Short for one part.", max_length=MAX_VECTOR)
+    vector: Listed[float] | None = Field(None, description="Short for one part.")
     weight: float | None = Field(None, description="Of the part that is given in short.")
-    parts: list[QueryPart] | None = Field(
+    parts: Listed[QueryPart] | None = Field(
         None,
         description="All that hits should be like or unlike; none is right with a filter or a sort.",
-        max_length=MAX_PARTS,
+        json_schema_extra=_says(maxItems=MAX_PARTS),
     )
     k: int | None = Field(None, description="How many hits; 10.", json_schema_extra=_says(minimum=1, maximum=MAX_K))
     offset: int | None = Field(
@@ -92,11 +81,14 @@ class QueryFields(Given):
         "all three (`hybrid`).",
     )
     filter: str | None = Field(None, examples=['price < 50 and brand in ("A", "B")'])
-    sort: Annotated[list[str], Field(max_length=MAX_SORTS)] | str | None = Field(
-        None, examples=[["-price"]], description="Fields to order by."
+    sort: Listed[str] | str | None = Field(
+        None, examples=[["-price"]], description="Fields to order by.", json_schema_extra=_says(maxItems=MAX_SORTS)
     )
-    facets: Annotated[list[str], Field(max_length=MAX_FACETS)] | str | None = Field(
-        None, examples=[["brand", "price:0,25,50"]], description="Fields to count over all that matches."
+    facets: Listed[str] | str | None = Field(
+        None,
+        examples=[["brand", "price:0,25,50"]],
+        description="Fields to count over all that matches.",
+        json_schema_extra=_says(maxItems=MAX_FACETS),
     )
     group: str | None = Field(None, description="Show the best item for each value of this field only.")
     duplicates: float | None = _share("Show one of several photos whose cosine is at least this, such as 0.97.")
@@ -123,7 +115,6 @@ class SearchRequest(QueryFields):
     """A query, and whether its hits are explained."""
 
     model_config = ConfigDict(
-        strict=True,
         json_schema_extra={
             "examples": [
                 {"words": "red shoes", "k": 5},
@@ -141,7 +132,7 @@ class SearchRequest(QueryFields):
     )
 
 
-class ExplainRequest(Given):
+class ExplainRequest(Strict):
     """Which item, and for which query."""
 
     query: QueryFields = Field(examples=[{"words": "red shoes", "k": 10}])

@@ -2,24 +2,21 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from api.http.models.given import Given
+from api.http.models.strict import Listed, Strict
 from indexer.label_file import MAX_LENGTH
 from indexer.tagging import FIELD, MIN_CONFIDENCE, TOP
 
 MAX_LABELS = 500  # each is encoded in several sentences: 2 s for so many on one core
 MAX_SHOWN = 10_000
-_STRICT = ConfigDict(strict=True)
 Label = Annotated[str, Field(min_length=1, max_length=MAX_LENGTH, pattern=r"\S")]
 
 
-class TagRequest(Given):
+class TagRequest(Strict):
     """Which of these labels fit each item?"""
 
-    model_config = _STRICT
-
-    labels: list[Label] = Field(min_length=1, max_length=MAX_LABELS, examples=[["sofa", "lamp", "running shoes"]])
+    labels: Listed[Label] = Field(min_length=1, max_length=MAX_LABELS, examples=[["sofa", "lamp", "running shoes"]])
     field: str = Field("tags", pattern=f"^{FIELD.pattern}$", description="The attribute that keeps them, with `store`.")
     min_confidence: float = Field(MIN_CONFIDENCE, ge=0, le=1, description="The least confidence of a label.")
     top: int = Field(TOP, ge=1, le=100, description="The most labels of one item.")

@@ -68,7 +68,7 @@ def _vectors(server: Server, searcher: Searcher, inputs: Sequence[EmbeddingInput
     return vectors
 
 
-def _written(vector: FloatArray, form: str) -> Any:
+def _written(vector: FloatArray, form: str | None) -> Any:
     if form == "base64":
         return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")
     return [round(number, 7) for number in vector.tolist()]  # a float32 of length 1 has no more

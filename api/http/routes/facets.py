@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from api.http.dependencies import ServedDep, ServerDep
+from api.http.known import known_parameters
 from api.http.models.facets import Facets
 from retrieval.counting import counted
 from retrieval.query.value import MAX_FACETS
 
-router = APIRouter(prefix="/v1/collections/{name}", tags=["search"])
+router = APIRouter(prefix="/v1/collections/{name}", tags=["search"], dependencies=[Depends(known_parameters)])
 
 
 @router.get("/facets", response_model=Facets, response_model_exclude_unset=True)

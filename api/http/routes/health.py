@@ -1,6 +1,7 @@
 """Is the server there, and can it answer?"""
 
 from fastapi import APIRouter
+from starlette.concurrency import run_in_threadpool
 
 from api.http.dependencies import ServerDep
 from api.http.errors import NotReady
@@ -20,8 +21,11 @@ async def health() -> Health:
 
 @router.get("/ready")
 async def ready(server: ServerDep) -> Ready:
-    """Say that every collection can be searched and at which revision; 503 where one cannot. Needs no key."""
-    return await server.run(_ready, server)
+    """Say that every collection can be searched and at which revision; 503 where one cannot. Needs no key.
+
+    It waits for no thread of the server's: one that is busy is ready all the same.
+    """
+    return await run_in_threadpool(_ready, server)
 
 
 def _ready(server: Server) -> Ready:

@@ -3,12 +3,13 @@
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, Depends, File, Form, Query, UploadFile
 from starlette.responses import JSONResponse, Response
 
 from api.http.answers import answered
 from api.http.dependencies import MetricsDep, ServedDep, ServerDep
 from api.http.errors import BadRequest, Invalid
+from api.http.known import known_parameters
 from api.http.metrics import Metrics
 from api.http.models.search import SearchAnswer, SearchRequest
 from api.http.server import Served
@@ -16,7 +17,7 @@ from retrieval.errors import ImageError
 from retrieval.query.json_form import from_json
 from retrieval.query.value import MAX_WORDS, Part
 
-router = APIRouter(prefix="/v1/collections/{name}", tags=["search"])
+router = APIRouter(prefix="/v1/collections/{name}", tags=["search"], dependencies=[Depends(known_parameters)])
 
 By = Literal["image", "text", "lexical", "hybrid"]
 DEPTH = 20

@@ -1,20 +1,22 @@
 """More like this: the items that are most like a stored one."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import JSONResponse, Response
 
 from api.http.answers import search_json
 from api.http.dependencies import ItemId, ServedDep, ServerDep
+from api.http.known import known_parameters
 from api.http.models.search import SearchAnswer
 from api.http.photos import item_key
 from retrieval.query import Part
 from retrieval.query import Query as SearchQuery
 
-router = APIRouter(prefix="/v1/collections/{name}", tags=["search"])
+router = APIRouter(prefix="/v1/collections/{name}", tags=["search"], dependencies=[Depends(known_parameters)])
 
 
-@router.get("/items/{item_id:path}/similar", response_model=SearchAnswer, response_model_exclude_unset=True)
+@router.get("/items/{item_id:path}/similar", response_model=SearchAnswer)
 async def get_similar(
     server: ServerDep,
     served: ServedDep,
@@ -25,12 +27,12 @@ async def get_similar(
     ] = "image",
     filter: Annotated[str | None, Query(description="Only such items.", examples=["price < 50"])] = None,
     offset: Annotated[int, Query(description="How many of the best to leave out first.")] = 0,
-) -> dict[str, Any]:
+) -> Response:
     """Find the items that are most like a stored one; it is not among them itself."""
     query = SearchQuery((Part(item=item_id),), k=k, by=by, filter=filter, offset=offset)
 
-    def found() -> dict[str, Any]:
+    def found() -> Response:
         item_key(served, item_id)
-        return search_json(served, served.searcher.answer(query))
+        return JSONResponse(search_json(served, served.searcher.answer(query)))
 
     return await server.run(found)

@@ -68,7 +68,7 @@ def choose_language(asked: str, counts: Mapping[str, int], *, of: str) -> tuple[
             f"{of} has captions in several languages, and none is English",
             hint=f"Choose one with --language: {_listed(counts)}.",
         )
-    return "en", [f"captions in en; --language chooses another of {_listed(counts)}"]
+    return "en", [f"captions in en; --language chooses: {_listed(counts)}"]
 
 
 def no_choice(*, split: str = "", language: str = "", of: str) -> None:
