@@ -85,9 +85,11 @@ def listening(host: str, port: int) -> socket.socket:
 def _run(settings: "ServerSettings", bound: socket.socket, outside: Outside) -> None:
     import uvicorn
 
+    from api.allocator import return_large_blocks
     from api.http.app import create_app
     from api.http.logs import log_to
 
+    return_large_blocks()
     log_to(sys.stderr, requests=outside.access_log)
     app = create_app(settings)
 

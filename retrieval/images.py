@@ -8,8 +8,7 @@ import io
 import math
 import stat
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from retrieval.errors import ImageError
-from retrieval.pixel_budget import PixelBudget
+from retrieval.room import Room
 
 SUFFIXES: frozenset[str] = frozenset(
     {".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif"}
@@ -36,16 +35,13 @@ DRAFT_MARGIN = 1.15
 MAX_PIXELS = 40_000_000
 MAX_BYTES = 256 * 2**20
 
-# A pixel takes 13 bytes while alpha is laid on white. PNGs of 40 megapixels and 170 kB took 7.6 GB in 16 threads.
-_unpacking = PixelBudget(2 * MAX_PIXELS)
+# Pixels that all threads together unpack at once. One takes 9 bytes on its way from RGBA to RGB, so the largest picture
+# 350 MB: sixteen uploads of 170 kB to a server took 7 GB.
+UNPACKED = Room(2 * MAX_PIXELS)
 
 # Pillow's own cap answers with a warning first, and `warnings.catch_warnings` changes the whole process: of
 # many decoding threads one would switch it off for another. `_check_size` is the cap instead, for each call.
 Image.MAX_IMAGE_PIXELS = None
-
-# glibc keeps freed blocks of up to 32 MiB for the thread that had them, and 16 is Pillow's size: a server's 16 threads
-# had 5.9 GB after one large picture each, and have 0.6 GB with this. Small pictures take no more than they need.
-Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 
 _MAGIC: Mapping[bytes, str] = {
     b"\xff\xd8\xff": "JPEG",  # an MPO (two pictures from a stereo camera) starts like this too
@@ -123,30 +119,15 @@ def decode(data: bytes, *, target: int | None = None, max_pixels: int = MAX_PIXE
         its shorter side stays at least 1.15 times that (`DRAFT_MARGIN`).
     max_pixels: cap on width × height, checked before any pixel is unpacked.
 
-    Raises ImageError, whatever the bytes are. Thread-safe.
+    Raises ImageError, whatever the bytes are. Thread-safe: threads with large pictures wait for each other.
     """
-    with unpacked(data, target=target, max_pixels=max_pixels) as picture:
-        return picture
-
-
-@contextmanager
-def unpacked(data: bytes, *, target: int | None = None, max_pixels: int = MAX_PIXELS) -> Iterator[Picture]:
-    """`decode`, for a block that makes something smaller of the picture.
-
-    Threads wait for each other before they have more than 80 megapixels in such blocks together.
-    """
-    with ExitStack() as room:
-        yield _decoded(data, target, max_pixels, room)
-
-
-def _decoded(data: bytes, target: int | None, max_pixels: int, room: ExitStack) -> Picture:
     _check_bytes(len(data))
     kind = _kind(data)
     if kind == "HEIF":
         _register_heif()
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as file:
-            return _unpack(file, target, max_pixels, room)
+            return _unpack(file, target, max_pixels)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -216,16 +197,16 @@ def _mega(pixels: int) -> str:
     return f"{math.ceil(pixels / 1e5) / 10:,.1f}".removesuffix(".0")
 
 
-def _unpack(file: Image.Image, target: int | None, max_pixels: int, room: ExitStack) -> Picture:
+def _unpack(file: Image.Image, target: int | None, max_pixels: int) -> Picture:
     _check_size(file.size, max_pixels)
     width, height = file.size
     drafted = None
     if target and file.format in ("JPEG", "MPO"):
         side = math.ceil(DRAFT_MARGIN * target)
         drafted = file.draft(None, (side, side))
-    room.enter_context(_unpacking.taken(file.size[0] * file.size[1]))
-    file.load()
-    image = upright(file, keep=_whole_part(drafted[1]) if drafted else None)
+    with UNPACKED.held(file.width * file.height):  # of a shrunk JPEG, what it was shrunk to
+        file.load()
+        image = upright(file, keep=_whole_part(drafted[1]) if drafted else None)
     if _orientation(file) in _SIDEWAYS:
         width, height = height, width
     return Picture(image=image, width=width, height=height)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from retrieval.catalogue.queries import MODALITIES, Modality
 from retrieval.encoders.base import FloatArray
 from retrieval.errors import ImageError, QueryError
-from retrieval.images import MAX_PIXELS, unpacked
+from retrieval.images import MAX_PIXELS, decode
 from retrieval.query import Query
 from retrieval.query.encode import QueryVectors
 from retrieval.rerankers.base import Direction, RerankerSpec
@@ -93,9 +93,7 @@ def encoded_pictures(searcher: Searcher, files: Sequence[bytes], *, with_tokens:
     made, pixels, left = list[Tokens](), [], PIXELS
     for number, data in enumerate(files, start=1):
         try:
-            with unpacked(data, target=searcher.encoder.image_size, max_pixels=min(MAX_PIXELS, left)) as picture:
-                left -= picture.width * picture.height
-                pixels.append(searcher.encoder.preprocess(picture.image))
+            picture = decode(data, target=searcher.encoder.image_size, max_pixels=min(MAX_PIXELS, left))
         except ImageError as error:
             if left < MAX_PIXELS and "megapixels" in str(error):
                 raise ImageError(
@@ -103,6 +101,8 @@ def encoded_pictures(searcher: Searcher, files: Sequence[bytes], *, with_tokens:
                     hint="send them in several calls",
                 ) from error
             raise ImageError(f"picture {number}: {error}", hint="send the bytes of a photo's file") from error
+        left -= picture.width * picture.height
+        pixels.append(searcher.encoder.preprocess(picture.image))
         if len(pixels) == BATCH or number == len(files):
             made.append(searcher.encoding.pictures(np.stack(pixels), with_tokens=with_tokens))
             pixels = []

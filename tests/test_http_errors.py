@@ -96,6 +96,9 @@ def test_a_body_of_another_type(client: TestClient) -> None:
         error = error_of(client.post(SEARCH, content=b'{"words": "red"}', headers={"Content-Type": kind}), 415)
         assert error["type"] == "unsupported_media"
         assert error["hint"] == "send it as application/json"
+    error = error_of(client.post(SEARCH, content=b'{"words": "red"}'), 415)
+    assert error["message"] == "the body is of no type, not application/json"
+    error_of(client.post(SEARCH), 422)  # no body at all
     error = error_of(client.post(f"{SEARCH}/image", json={"words": "red"}), 415)
     assert error["hint"] == "send it as multipart/form-data"
     kind = "application/vnd.shop+json; charset=utf-8"

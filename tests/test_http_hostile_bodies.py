@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
@@ -80,6 +81,28 @@ def test_two_readings_of_one_length_are_none(port: int, head: bytes) -> None:
     answer = send(port, start + b"0\r\n\r\n" + smuggled, to_the_end=True)
     assert answer.status in range(400, 502)
     assert b"HTTP/1.1 200" not in answer.body
+
+
+@pytest.mark.parametrize("kind", ["application/json", "multipart/form-data; boundary=x"])
+@pytest.mark.parametrize(("method", "route"), [("PUT", f"{SHOP}/items/gone"), ("POST", f"{SHOP}/search/image")])
+def test_who_goes_away_while_sending_is_no_failure_of_the_server(port: int, method: str, route: str, kind: str) -> None:
+    head = f"{method} {route} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 1000\r\n\r\n{{"
+    before = answered(port, route)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as gone:
+        gone.sendall(head.encode())
+    ends = monotonic() + 10
+    while answered(port, route) == before and monotonic() < ends:
+        sleep(0.01)
+    assert answered(port, route) > before
+    assert b"internal_error" not in ask(port, "GET", "/metrics").body
+
+
+def answered(port: int, route: str) -> int:
+    """How many requests to a route of the shop have ended."""
+    end = route.rpartition("/")[2].replace("gone", "{item_id:path}")
+    lines = ask(port, "GET", "/metrics").body.decode().splitlines()
+    mine = [line for line in lines if line.startswith("catalens_requests_total") and f'/{end}"' in line]
+    return sum(int(float(line.rpartition(" ")[2])) for line in mine)
 
 
 # --- JSON

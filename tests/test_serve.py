@@ -1,5 +1,6 @@
 """`catalens serve`: what it says, and a real process on loopback that ends in order."""
 
+import io
 import json
 import signal
 import socket
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
 import api.http.server
 from retrieval.encoders.base import DualEncoder
@@ -76,6 +78,27 @@ def test_requests_are_logged_or_not(shop: Path, tmp_path: Path, option: str, lin
         logged = process.stderr.read().splitlines()
     assert len(logged) == lines
     assert all(json.loads(line)["route"] == "/v1/collections/{name}" for line in logged)
+
+
+def resident(process: int) -> int:
+    """Megabytes."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux how much memory a process has")
+def test_large_pictures_of_many_clients_leave_no_memory_behind(shop: Path, tmp_path: Path) -> None:
+    data = io.BytesIO()
+    Image.new("RGBA", (4_000, 4_000), "red").save(data, "PNG", compress_level=1)
+
+    def found(address: str) -> int:
+        search = f"{address}/v1/collections/shop/search/image"
+        return httpx.post(search, files={"image": data.getvalue()}, timeout=60).status_code
+
+    with served(tmp_path / "mark", "--collection", shop) as (process, address), ThreadPoolExecutor(8) as pool:
+        before = resident(process.pid)
+        assert set(pool.map(found, [address] * 8)) == {200}
+        assert resident(process.pid) - before < 150
 
 
 def test_several_collections_with_names_of_their_own(shop: Path, tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ def validation_error(request: Request, error: RequestValidationError) -> tuple[i
     if place == "body":
         given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         wanted = _wanted(request)
-        if given not in wanted and not (wanted == ("application/json",) and given.endswith("+json")) and given:
-            return 415, f"the body is {given[:80]}, not {' or '.join(wanted)}", f"send it as {wanted[0]}", None
+        fits = given in wanted or (wanted == ("application/json",) and given.endswith("+json"))
+        if not fits and (given or isinstance(error.body, bytes)):  # no body at all has no type to be told of
+            is_now = given[:80] or "of no type"
+            return 415, f"the body is {is_now}, not {' or '.join(wanted)}", f"send it as {wanted[0]}", None
     said, field = told(errors, body if place == "body" else None)
     return 422, f"{field or 'the body'}: {said}", "see /docs for what is taken", field
 

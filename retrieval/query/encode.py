@@ -13,7 +13,7 @@ from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
 from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder, unit_rows
 from retrieval.errors import ImageError, QueryError
-from retrieval.images import read_file, unpacked, upright
+from retrieval.images import decode, decode_file, upright
 from retrieval.index.base import IdArray
 from retrieval.query.cache import QueryCache, Remembered, guard_of
 from retrieval.query.composition import composed
@@ -54,9 +54,9 @@ class QueryEncoder:
             return self._text_tokens.of(part.words)
         if part.image is None:
             raise ValueError("only words and pictures have tokens")
-        pixels = _pixels(self._encoder, part.image)
+        pixels = self._encoder.preprocess(_picture(part.image, self._encoder.image_size))
         with self._encoding_images:
-            return rounded(self._tokens_encoder().encode_images_with_tokens(pixels))
+            return rounded(self._tokens_encoder().encode_images_with_tokens(pixels[None]))
 
     def _tokens_of_words(self, words: str) -> Tokens:
         return rounded(self._tokens_encoder().encode_texts_with_tokens([words]))
@@ -98,9 +98,9 @@ class QueryEncoder:
     def fixed(self, part: Part) -> FloatArray:
         """float32 [1, dimension]: of a picture or an embedding."""
         if part.image is not None:
-            pixels = _pixels(self._encoder, part.image)
+            pixels = self._encoder.preprocess(_picture(part.image, self._encoder.image_size))
             with self._encoding_images:
-                return self._encoder.encode_images(pixels)
+                return self._encoder.encode_images(pixels[None])
         vector = np.asarray([part.vector], np.float64)
         if vector.shape[1] != self._encoder.spec.dimension:
             raise QueryError(
@@ -183,15 +183,12 @@ class QueryVectors:
         return self._fixed[place]
 
 
-def _pixels(encoder: DualEncoder, image: ImageQuery) -> npt.NDArray[Any]:
-    """[1, …]: a picture as the encoder takes it."""
-    if isinstance(image, Image.Image):
-        return encoder.preprocess(upright(image))[None]
-    try:
-        data = read_file(image) if isinstance(image, Path) else image
-        with unpacked(data, target=encoder.image_size) as picture:
-            return encoder.preprocess(picture.image)[None]
-    except ImageError as error:
-        if isinstance(image, bytes):
-            raise
-        raise ImageError(f"{image}: {error}", hint="give the path of a photo") from error
+def _picture(image: ImageQuery, target: int) -> Image.Image:
+    if isinstance(image, Path):
+        try:
+            return decode_file(image, target=target).image
+        except ImageError as error:
+            raise ImageError(f"{image}: {error}", hint="give the path of a photo") from error
+    if isinstance(image, bytes):
+        return decode(image, target=target).image
+    return upright(image)

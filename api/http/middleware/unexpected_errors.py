@@ -1,7 +1,8 @@
-"""What nobody expected is answered, too, and its reason stays here."""
+"""What nobody expected is logged, and answered without a word of the inside."""
 
 import logging
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.errors import INTERNAL, unexpected
@@ -25,13 +26,15 @@ class UnexpectedErrors:
             return
         started = False
 
-        async def watched(message: Message) -> None:
+        async def sending(message: Message) -> None:
             nonlocal started
-            started = True
+            started = started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self.app(scope, receive, watched)
+            await self.app(scope, receive, sending)
+        except ClientDisconnect:  # it went away while it was sending: no failure, and nobody to answer
+            return
         except Exception as error:
             state = state_of(scope)
             state["error"] = INTERNAL
