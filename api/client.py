@@ -53,9 +53,15 @@ class Client:
         api_key: str | None = None,
         timeout: float = 60.0,
     ) -> None:
-        """collection: None for the first that the server has. timeout: seconds without a byte from the server."""
+        """collection: None for the first that the server has. timeout: seconds without a byte from the server.
+
+        Raises ValueError for what is no address or cannot be a key. Blanks around a key, as files have, do not count.
+        """
         if not address.startswith(("http://", "https://")):
             raise ValueError(f"{address} is no address such as http://127.0.0.1:8000")
+        api_key = None if api_key is None else api_key.strip()
+        if api_key is not None and not (api_key and api_key.isprintable()):
+            raise ValueError("the API key is empty or more than one line")  # and not which: it would stand in logs
         self.address, self.timeout = address.rstrip("/"), timeout
         self._collection, self._api_key = collection, api_key
 
@@ -126,7 +132,10 @@ class Client:
 
     def _path(self) -> str:
         if self._collection is None:
-            self._collection = self.collections()[0]["name"]
+            found = self.collections()
+            if not found:
+                raise ClientError(404, "not_found", "the server has no collection", None, None, None)
+            self._collection = found[0]["name"]
         return f"/v1/collections/{quote(self._collection, safe='')}"
 
     def _item(self, item_id: str) -> str:
@@ -179,11 +188,9 @@ def _item(
     texts: Mapping[str, str] | None = None,
     attributes: Mapping[str, Attribute] | None = None,
     photos: Iterable[Photo] = (),
-    **item_id: str,
 ) -> dict[str, Any]:
-    """The body of an item; in a batch with its id."""
+    """The body of an item, but for its id."""
     return {
-        **item_id,
         "title": title,
         "texts": dict(texts or {}),
         "attributes": dict(attributes or {}),

@@ -65,6 +65,11 @@ def serve(
     for origin in cors or ():
         if not re.fullmatch(r"\*|https?://[^/?#@\s]+", origin):
             raise typer.BadParameter(f"'{origin}' is no origin, such as https://shop.example", param_hint="--cors")
+    for name in allow_host or ():
+        if not re.fullmatch(r"[\w.-]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", name):  # or an IPv6 address
+            raise typer.BadParameter(
+                f"'{name}' is no name such as shop.example, without a port", param_hint="--allow-host"
+            )
     for root in image_root or ():
         if not root.is_dir():
             raise typer.BadParameter(f"{root} is no folder", param_hint="--image-root")

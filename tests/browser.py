@@ -4,8 +4,6 @@ import base64
 import io
 import os
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from PIL import Image, ImageDraw
 
 from api.http.app import create_app
 from api.http.settings import ServerSettings
 from indexer.sources.base import SourceItem
+from tests import raw_http
 from tests.fakes import COLOURS, ColourEncoder
 from tests.listed import fill
 
@@ -52,17 +50,8 @@ def serving(*collections: Path, port: int = 0, **settings: Any) -> Iterator[str]
     made = ServerSettings({folder.name: folder for folder in collections}, **settings)
     encoder = ColourEncoder()
     app = create_app(made, load=lambda _: encoder)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive(), f"the server does not start: {app.state.failed}"
-        time.sleep(0.005)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with raw_http.serving(app, port=port, timeout_graceful_shutdown=1) as bound:
+        yield f"http://127.0.0.1:{bound}"
 
 
 def shop(folder: Path) -> Path:

@@ -1,7 +1,9 @@
 """A real collection of colours behind a real app, in the test's own process or in one of its own."""
 
+import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -56,6 +58,21 @@ def client_of(
     loading = load or (lambda name: (encoders or {}).get(name, one))
     with TestClient(create_app(made, load=loading), raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def process_as_before() -> Iterator[None]:
+    """What a server changes in a process that it has for itself is put back: loggers, and what SIGTERM does."""
+    before = signal.getsignal(signal.SIGTERM)
+    loggers = [logging.getLogger(name) for name in ("catalens", "catalens.access")]
+    kept = [(one, one.handlers, one.propagate, one.disabled, one.level) for one in loggers]
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for one, handlers, propagate, disabled, level in kept:
+            one.handlers, one.propagate, one.disabled = handlers, propagate, disabled
+            one.setLevel(level)
 
 
 @contextmanager

@@ -35,14 +35,15 @@ def _refused(constant: str) -> None:
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[int]:
-    """The app behind uvicorn, as `catalens serve` has it; its port."""
-    config = uvicorn.Config(app, port=0, http="h11", ws="none", log_config=None, proxy_headers=False)
+def serving(app: ASGIApp, **others: Any) -> Iterator[int]:
+    """The app behind uvicorn, as `catalens serve` has it; its port. others: settings of uvicorn's."""
+    plain = {"port": 0, "http": "h11", "ws": "none", "log_config": None, "proxy_headers": False}
+    config = uvicorn.Config(app, **{**plain, **others})
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
-        assert thread.is_alive()
+        assert thread.is_alive(), "the server does not start"
         time.sleep(0.005)
     try:
         yield server.servers[0].sockets[0].getsockname()[1]

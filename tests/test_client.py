@@ -111,6 +111,30 @@ def test_what_the_server_refuses(shop: Client) -> None:
         Client(shop.address, "none").search("red")
 
 
+@pytest.mark.parametrize("key", ["", " ", "one\ntwo", "a\x00b", "\ud800"])
+def test_what_cannot_be_a_key_is_said_without_telling_it(key: str) -> None:
+    with pytest.raises(ValueError, match="the API key is empty or more than one line") as raised:
+        Client(api_key=key)
+    assert not key.strip() or key not in str(raised.value)
+
+
+def test_a_server_without_collections_is_an_error() -> None:
+    class Empty(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"collections": []}')
+
+        def log_message(self, *_: Any) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Empty) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        with pytest.raises(ClientError, match="the server has no collection"):
+            Client(f"http://127.0.0.1:{server.server_port}").search("red")
+        thread.join()
+
+
 def test_a_key(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
     key, entry = new_key("read", "test")
@@ -121,7 +145,7 @@ def test_a_key(tmp_path: Path) -> None:
             with pytest.raises(ClientError) as caught:
                 Client(address, "shop", api_key=wrong).search("red")
             assert (caught.value.status, caught.value.type) == (401, "unauthorized")
-        reader = Client(address, "shop", api_key=key)
+        reader = Client(address, "shop", api_key=f"{key}\n")  # as it is read from a file
         assert ids(reader.search("red", k=1)) == ["sku-red"]
         with pytest.raises(ClientError) as caught:
             reader.delete("sku-red")

@@ -3,12 +3,12 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
 from api.http.exposure import hosts_of, warning
 from api.http.logs import log_to
+from tests.http_server import process_as_before
 
 
 @pytest.mark.parametrize(
@@ -45,25 +45,13 @@ def test_a_server_open_to_all_is_warned_about(address: str, keys: bool, warned: 
     assert text is None or "catalens api-key" in text
 
 
-@pytest.fixture
-def loggers() -> Iterator[None]:
-    kept = [(one, one.handlers, one.propagate, one.disabled, one.level) for one in map(logging.getLogger, NAMES)]
-    yield
-    for one, handlers, propagate, disabled, level in kept:
-        one.handlers, one.propagate, one.disabled = handlers, propagate, disabled
-        one.setLevel(level)
-
-
-NAMES = ("catalens", "catalens.access")
-
-
-@pytest.mark.usefixtures("loggers")
 @pytest.mark.parametrize("requests", [True, False])
 def test_a_log_has_requests_as_json_and_failures_in_words(requests: bool) -> None:
     stream = io.StringIO()
-    log_to(stream, requests=requests)
-    logging.getLogger("catalens.access").info('{"status": 200}')
-    logging.getLogger("catalens.http").error("request 7 failed")
+    with process_as_before():
+        log_to(stream, requests=requests)
+        logging.getLogger("catalens.access").info('{"status": 200}')
+        logging.getLogger("catalens.http").error("request 7 failed")
     lines = stream.getvalue().splitlines()
     if requests:
         assert json.loads(lines.pop(0)) == {"status": 200}

@@ -5,15 +5,11 @@ import json
 import logging
 import re
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.metrics import CollectionState, Metrics
 from api.http.middleware.access_log import AccessLog
@@ -25,6 +21,7 @@ from api.http.middleware.rate_limit import RateLimit
 from api.http.middleware.request_ids import RequestIds
 from api.http.middleware.security_headers import HEADERS, SecurityHeaders
 from tests.asgi import ask, echo
+from tests.raw_http import send, serving
 
 # --- request ids
 
@@ -120,6 +117,83 @@ def test_a_client_that_waits_for_leave_is_not_read_from() -> None:
     assert (answer.status, answer.left) == (413, 1)
 
 
+def test_a_body_that_does_not_come_to_its_end_is_not_waited_for() -> None:
+    """As from a client that sends a byte now and then, and from one that sends the first and no more."""
+
+    async def asked(pause: float) -> tuple[int, float]:
+        statuses = []
+
+        async def receive() -> Message:
+            await asyncio.sleep(pause)
+            return {"type": "http.request", "body": b"x", "more_body": True}
+
+        async def send(message: Message) -> None:
+            statuses.append(message.get("status"))
+
+        scope = {"type": "http", "method": "POST", "headers": []}
+        began = time.monotonic()
+        await BodyLimit(echo, 1_000_000, patience=0.2)(scope, receive, send)
+        return statuses[0] or 0, time.monotonic() - began
+
+    for pause in (0.01, 3_600):
+        status, took = asyncio.run(asked(pause))
+        assert status == 408
+        assert took >= 0.2
+
+
+def test_what_comes_fast_has_more_time_and_a_client_that_waits_for_its_answer_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = iter((0.0, *(float(second) for second in range(1, 1_000))))
+    monkeypatch.setattr("api.http.middleware.body_limit.monotonic", lambda: next(now))
+    chunks = [bytes(16_384 * 4)] * 50  # four seconds' worth in each two
+    assert len(ask(BodyLimit(echo, 10_000_000, patience=1), "POST", chunks=chunks).body) == 50 * 4 * 16_384
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (await receive())["type"] == "http.request"
+        assert (await receive())["type"] == "http.disconnect"
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    assert ask(BodyLimit(waits, 10, patience=0), "GET").status == 200
+
+
+def test_all_bodies_together_have_a_greatest_size() -> None:
+    limited = BodyLimit(echo, 10)
+    room = limited.room
+
+    async def asked() -> list[int]:
+        come, statuses = asyncio.Event(), list[int]()
+
+        async def ask_one(number: int) -> None:
+            sent = iter([b"x" * 9, b"x"])
+
+            async def receive() -> Message:
+                body = next(sent)
+                if body == b"x":
+                    await come.wait()
+                return {"type": "http.request", "body": body, "more_body": body != b"x"}
+
+            async def send(message: Message) -> None:
+                if "status" in message:
+                    statuses.append(message["status"])
+
+            await limited({"type": "http", "method": "POST", "headers": []}, receive, send)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(room // 9 + 2):
+                group.create_task(ask_one(number))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            come.set()
+        return statuses
+
+    statuses = asyncio.run(asked())
+    assert set(statuses) == {200, 429}
+    assert statuses.count(200) >= 10
+    assert limited.room == room  # what was held is given back
+    assert ask(limited, "POST", chunks=[b"x" * 10]).status == 200
+
+
 @pytest.mark.parametrize("parsed", ["json", "form"])
 def test_the_answer_is_the_same_through_fastapi(parsed: str) -> None:
     """FastAPI answers 400 for what is raised while it reads a body; this must not come out as one."""
@@ -139,32 +213,26 @@ def test_the_answer_is_the_same_through_fastapi(parsed: str) -> None:
     assert (answer.status, answer.error["type"]) == (413, "too_large")
 
 
-@contextmanager
-def served(app: ASGIApp) -> Iterator[int]:
-    """A real server on loopback, and its port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.005)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
 def test_a_client_that_sends_all_before_it_reads_gets_the_answer(chunked: bool) -> None:
     """8 MB are more than the buffers of both sides hold, so closing at once would break the client's pipe."""
     body = b"x" * 8_000_000
-    with served(BodyLimit(echo, 1_000)) as port, socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+    with (
+        serving(BodyLimit(echo, 1_000), lifespan="off") as port,
+        socket.create_connection(("127.0.0.1", port), timeout=20) as client,
+    ):
         framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
         client.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body)
         answer = b"".join(iter(lambda: client.recv(65_536), b""))
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert b'"too_large"' in answer
+
+
+def test_a_client_that_stops_half_way_gets_the_answer() -> None:
+    with serving(BodyLimit(echo, 1_000, patience=0.1), lifespan="off") as port:
+        answer = send(port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", to_the_end=True)
+    assert (answer.status, answer.error["type"]) == (408, "too_slow")
 
 
 # --- hosts

@@ -214,6 +214,13 @@ def test_a_named_origin_may(folder: Path) -> None:
             for answer in answers:
                 assert (answer.headers.get("access-control-allow-origin") == origin) == allowed
                 assert "access-control-allow-credentials" not in answer.headers
+        shown = ask(port, "GET", f"{SHOP}/items/sku-red/photo")
+        assert shown.headers["cross-origin-resource-policy"] == "cross-origin"  # its pages show photos in an img
+
+
+def test_no_other_site_may_show_a_photo_unless_one_is_named(port: int) -> None:
+    shown = ask(port, "GET", f"{SHOP}/items/sku-red/photo")
+    assert shown.headers["cross-origin-resource-policy"] == "same-origin"
 
 
 def test_any_origin_may_where_any_is_named_but_never_with_credentials(folder: Path) -> None:

@@ -45,7 +45,16 @@ def odd_shop(folder: Path) -> Path:
     folder.mkdir()
     photo = painted(folder / "a.png", COLOURS["red"])
     usual = {"made in": "there", "or": False}
-    many = [SourceItem(f"m{i}", f"Thing {i}", (), attributes={**usual, "maker": f"Maker {i % 18}"}) for i in range(36)]
+    drives = ("C:\\bin", "C:\\film", "D:")
+    many = [
+        SourceItem(
+            f"m{i}",
+            f"Thing {i}",
+            (),
+            attributes={**usual, "maker": f"Maker {i % 18}", "constructor": drives[i % 3]},
+        )
+        for i in range(36)
+    ]
     items = [
         *many,
         SourceItem(ODD_ID, "<img src=x onerror=alert(1)> & co", (photo,), attributes=ODD, texts={"note": "</p><b>x"}),
@@ -584,6 +593,24 @@ def test_odd_names_are_text_and_nothing_else(visit: Visit) -> None:
     page.get_by_label(re.compile("^yes")).check()
     expect(page.locator(".pill")).to_have_count(2)
     expect(page.locator("#count")).to_have_text("1 item")
+
+
+def test_fields_may_have_the_names_of_what_every_object_has(visit: Visit) -> None:
+    page = visit.go("/?c=odd-things")
+    for drive in ("C:\\bin", "C:\\film"):
+        page.locator(".facet", has_text="Constructor").get_by_label(drive).check()
+    expect(page.locator("#count")).to_have_text("24 items")
+    page.reload()
+    expect(page.locator("#count")).to_have_text("24 items")
+    page.get_by_label("Take off: Constructor: C:\\bin").click()
+    expect(page.locator("#count")).to_have_text("12 items")
+    visit.settle()
+    visit.go("/?c=odd-things&f.__proto__=x&min.__proto__=5&max.constructor=3&f.toString=y")
+    expect(page.locator(".notice.error h2")).to_contain_text("no item has a field")
+    assert page.evaluate("[{}.low, {}.high, Object.low]") == [None, None, None]
+    page.get_by_role("button", name="Take all filters off").click()
+    expect(page.locator("#count")).to_have_text("39 items")
+    visit.wrong.clear()  # the browser tells of each answer that was an error
 
 
 def test_an_address_is_the_whole_search(visit: Visit, visiting: Visiting) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -19,21 +18,14 @@ import api.http.server
 from retrieval.encoders.base import DualEncoder
 from retrieval.errors import WeightsUnavailable
 from tests.command_line import Run, runner
-from tests.http_server import colour_shop, served
+from tests.http_server import colour_shop, process_as_before, served
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
-    before, logs = (
-        signal.getsignal(signal.SIGTERM),
-        [logging.getLogger(name) for name in ("catalens", "catalens.access")],
-    )
-    kept = [(one.handlers, one.propagate, one.disabled, one.level) for one in logs]
     monkeypatch.delenv("CATALENS_COLLECTION", raising=False)
-    yield runner(monkeypatch, capsys)
-    signal.signal(signal.SIGTERM, before)
-    for one, (handlers, propagate, disabled, level) in zip(logs, kept, strict=True):
-        one.handlers, one.propagate, one.disabled, one.level = handlers, propagate, disabled, level
+    with process_as_before():
+        yield runner(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

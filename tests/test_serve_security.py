@@ -3,6 +3,7 @@
 import json
 import signal
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import api.http.server
 from retrieval.encoders.base import DualEncoder
 from retrieval.errors import WeightsUnavailable
 from tests.command_line import Run, runner
-from tests.http_server import colour_shop, served
+from tests.http_server import colour_shop, process_as_before, served
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +23,15 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """The command, which ends where it would load a model."""
 
     def load(name: str, **others: Any) -> DualEncoder:
         raise WeightsUnavailable("no model is to be loaded here", hint="see why")
 
     monkeypatch.setattr(api.http.server, "load_encoder", load)
-    return runner(monkeypatch, capsys)
+    with process_as_before():
+        yield runner(monkeypatch, capsys)
 
 
 def test_a_served_collection_asks_for_the_key_that_was_made(
@@ -98,6 +100,9 @@ def test_a_server_with_keys_is_not(shop: Path, run: Run, tmp_path: Path) -> None
         (["--cors", "shop.example"], 2, "is no origin"),
         (["--cors", "https://shop.example/path"], 2, "is no origin"),
         (["--cors", "https://user@shop.example"], 2, "is no origin"),
+        (["--allow-host", "https://shop.example"], 2, "is no name such as"),
+        (["--allow-host", "shop.example:443"], 2, "is no name such as"),
+        (["--allow-host", "127.0.0.1:8000"], 2, "is no name such as"),
         (["--image-root", "nowhere"], 2, "nowhere is no folder"),
         (["--image-root", "wrong"], 2, "wrong is no folder"),
         (["--trust-proxy", "proxy.example"], 2, "'proxy.example' is no IP address or network"),

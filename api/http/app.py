@@ -88,7 +88,8 @@ def middleware(settings: ServerSettings, metrics: Metrics) -> list[Middleware]:
     reads a body before it is known who sends it.
     """
     keys = None if settings.api_key_file is None else ApiKeys.read(settings.api_key_file)
-    order = [Middleware(RequestIds), Middleware(AccessLog), Middleware(Measured, metrics), Middleware(SecurityHeaders)]
+    order = [Middleware(RequestIds), Middleware(AccessLog), Middleware(Measured, metrics)]
+    order.append(Middleware(SecurityHeaders, embeddable=bool(settings.cors)))
     if settings.hosts:
         order.append(Middleware(HostCheck, settings.hosts))
     if settings.cors:

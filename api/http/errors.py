@@ -7,6 +7,7 @@ CatalensError
     ├── Forbidden          403  a key that may not do this
     ├── NotFound           404  no such collection, item or route
     ├── MethodNotAllowed   405
+    ├── TooSlow            408  a body that does not come to its end
     ├── TooLarge           413  a body of too many bytes
     ├── UnsupportedMedia   415  a body of another type
     ├── Misdirected        421  a Host header that does not name this server
@@ -85,6 +86,12 @@ class MethodNotAllowed(HttpError):
     """The route exists, but not with this method."""
 
     status = 405
+
+
+class TooSlow(HttpError):
+    """The body did not come in time."""
+
+    status = 408
 
 
 class TooLarge(HttpError):
@@ -205,9 +212,6 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        # FastAPI makes one of whatever is raised while it reads a body: a limit that middleware counted, for one.
-        if isinstance(error.__cause__, CatalensError):
-            return _answer(request, error.__cause__)
         headers = error.headers
         if error.status_code == 404:
             made: HttpError = NotFound(f"there is nothing at {request.url.path[:200]}", hint="see /docs")

@@ -64,11 +64,14 @@ class Fetcher:
         Raises UrlError for what the guard refuses, for any status but 200, and for what is too large or too slow.
         """
         ends = monotonic() + self.seconds
+        target = _target(url)
         for _ in range(1 + REDIRECTS):
-            answer = self._ask(_target(url), ends)
+            answer = self._ask(target, ends)
             if isinstance(answer, bytes):
                 return answer
-            url = urljoin(url, answer)
+            before, (url, target) = target, _redirected(url, answer)
+            if (before.scheme, target.scheme) == ("https", "http"):
+                raise UrlError("the URL redirects from https to http", hint="give the picture's own address")
         raise UrlError(f"the URL redirects more than {REDIRECTS} times", hint="give the picture's own address")
 
     def _ask(self, target: _Target, ends: float) -> bytes | str:
@@ -97,11 +100,11 @@ class Fetcher:
         """An address of the host; all of them must be public, since nobody knows which one another look-up gives."""
         try:
             found = self.resolve(target.host, target.port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise _failed(target, "there is no such host") from error
+        except (OSError, UnicodeError):
+            found = []
         addresses = [str(entry[4][0]) for entry in found]
         if not addresses or not all(map(is_public, addresses)):
-            # Not which address: that would tell a stranger about the network in here.
+            # Not which address, and not whether there is one: strangers would learn the names of machines in here.
             raise UrlError(f"{target.host} is not on the public internet", hint="send the picture itself, as base64")
         return addresses[0]
 
@@ -155,6 +158,15 @@ def _target(url: str) -> _Target:
     if port not in PORTS.values():
         raise UrlError(f"the URL names port {port}", hint="only 80 and 443 are asked")
     return _Target(parts.scheme, host, port, f"{path}?{query}" if query else path)
+
+
+def _redirected(url: str, location: str) -> tuple[str, _Target]:
+    """Where a redirect leads. Raises UrlError as `_target` does."""
+    try:
+        url = urljoin(url, location)
+    except ValueError:
+        raise UrlError("the URL redirects to what is no URL", hint="give the picture's own address") from None
+    return url, _target(url)
 
 
 def _failed(target: _Target, reason: str) -> UrlError:

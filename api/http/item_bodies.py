@@ -76,9 +76,8 @@ async def _form(request: Request) -> tuple[ItemBody, list[bytes]]:
     async with request.form(max_files=MAX_PHOTOS + 1, max_fields=4, max_part_size=MAX_ITEM_BYTES) as form:
         unknown = sorted(set(form) - {ITEM, PHOTO})
         if unknown:
-            raise Invalid(
-                f"the form has a field '{unknown[0][:80]}'", hint=f"fields are {ITEM} and {PHOTO}", field=unknown[0]
-            )
+            name = unknown[0][:80]
+            raise Invalid(f"the form has a field '{name}'", hint=f"fields are {ITEM} and {PHOTO}", field=name)
         items, photos = form.getlist(ITEM), form.getlist(PHOTO)
         if len(items) > 1:
             raise Invalid("the form has two items", hint="send one in each request", field=ITEM)

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import Request, params
 from fastapi.exceptions import RequestValidationError
 
+LONGEST_NAME = 80  # characters of a field
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
@@ -47,13 +48,13 @@ def _telling(kind: str) -> int:
 
 
 def _place(error: Mapping[str, Any], body: Any) -> list[str]:
-    """Where in the body an error is, without the names of types."""
+    """Where in the body an error is, without the names of types; a name that was made up is cut short."""
     if body is None:
-        return [str(part) for part in error["loc"] if part != ""]
+        return [str(part)[:LONGEST_NAME] for part in error["loc"] if part != ""]
     parts, here, last = list[str](), body, len(error["loc"]) - 1
     for number, part in enumerate(error["loc"]):
         if isinstance(here, dict) and (part in here or (number == last and error["type"] == "missing")):
-            parts, here = [*parts, str(part)], here.get(part)
+            parts, here = [*parts, str(part)[:LONGEST_NAME]], here.get(part)
         elif isinstance(here, list) and isinstance(part, int) and part < len(here):
             parts, here = [*parts, str(part)], here[part]
     return parts

@@ -185,7 +185,7 @@ async function why({ now, query, hits, signal }) {
 function table(item, priceName) {
   const texts = Object.entries(item.texts ?? {}).filter(([name, text]) => text && name !== "title");
   const rows = Object.entries(item.attributes).filter(
-    ([name, value]) => value !== null && value !== "" && name !== priceName && !(name in (item.texts ?? {})),
+    ([name, value]) => value !== null && value !== "" && name !== priceName && !Object.hasOwn(item.texts ?? {}, name),
   );
   return [
     texts.map(([name, text]) => h("section", { class: "text" }, h("h3", { text: label(name) }), h("p", { text }))),

@@ -203,7 +203,7 @@ class Reference {
 
 /** Unfold what the address names. */
 function unfold() {
-  const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const named = document.getElementById(location.hash.slice(1));
   if (named instanceof HTMLDetailsElement) named.open = true;
   named?.scrollIntoView();
 }

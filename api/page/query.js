@@ -11,7 +11,8 @@ const KEYWORDS = new Set(["and", "or", "not", "in", "between", "contains", "star
 
 const field = (name) =>
   BARE.test(name) && !KEYWORDS.has(name.toLowerCase()) ? name : `\`${name.replaceAll("`", "``")}\``;
-const quoted = (text) => JSON.stringify(text).replaceAll("\\b", "\\u0008").replaceAll("\\f", "\\u000c");
+const ESCAPES = { "\\b": "\\u0008", "\\f": "\\u000c" }; // of JSON, but not of filters
+const quoted = (text) => JSON.stringify(text).replace(/\\./g, (pair) => ESCAPES[pair] ?? pair);
 
 function oneField(name, values, kind) {
   const literal = (value) => (kind === "bool" && /^(true|false)$/.test(value) ? value : quoted(value));

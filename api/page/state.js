@@ -7,6 +7,9 @@
 //               it or, as the server's own ranges have it, only what is below; null for open ends
 //   open        id of the item in the detail view, or null
 
+/** Something for each of some fields, whose names are the catalogue's: one may be `constructor`, or `__proto__`. */
+const byField = (given) => Object.assign(Object.create(null), given);
+
 export const PLAIN = { collection: null, q: "", parts: [], by: "hybrid", sort: "", values: {}, ranges: {}, open: null };
 
 const WEIGHT = /^(\d+(?:\.\d+)?|\.\d+):(?=.)/s; // `2:leather`, as on the command line
@@ -47,7 +50,7 @@ export function toAddress(state) {
 /** The state that an address stands for. What makes no sense there is left out. */
 export function fromAddress(text) {
   const address = new URLSearchParams(text);
-  const state = { ...PLAIN, parts: [], values: {}, ranges: {} };
+  const state = { ...PLAIN, parts: [], values: byField(), ranges: byField() };
   state.collection = address.get("c");
   state.q = (address.get("q") ?? "").slice(0, 2000);
   if (["image", "text"].includes(address.get("by"))) state.by = address.get("by");
@@ -87,6 +90,7 @@ export const onChange = (listener) => listeners.push(listener);
 export function go(patch, { typing = false, replace = false } = {}) {
   const before = current;
   current = { ...current, ...patch };
+  Object.assign(current, { values: byField(current.values), ranges: byField(current.ranges) });
   const address = toAddress(current);
   const goesOn = typing && Date.now() - typedAt < 2500;
   typedAt = typing ? Date.now() : 0;

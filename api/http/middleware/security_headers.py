@@ -25,10 +25,14 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds `HEADERS` to every answer, and `Cache-Control: no-store` to those under /v1 that say nothing about it."""
+    """Adds `HEADERS` to every answer, and `Cache-Control: no-store` to those under /v1 that say nothing about it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    embeddable: whether pages of other sites may show photos in an `img`; a browser does not say which site asks.
+    """
+
+    def __init__(self, app: ASGIApp, *, embeddable: bool = False) -> None:
         self.app = app
+        self.headers = HEADERS | ({"Cross-Origin-Resource-Policy": "cross-origin"} if embeddable else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,7 +42,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self.headers.items():
                     headers[name] = value
                 if "/v1/" in scope["path"]:
                     headers.setdefault("Cache-Control", "no-store")

@@ -28,6 +28,7 @@ _MEANING = {
     403: "The API key does not allow this.",
     404: "No such collection, item or route.",
     405: "Not with this method.",
+    408: "The body does not come to its end.",
     409: "Another process is writing, or wrote just now: try again.",
     413: "The body has too many bytes.",
     415: "The body is of another type than this route takes.",
