@@ -117,7 +117,7 @@ class TestJson:
             ({"words": "a", "by": 3}, "by is a number, not a text"),
             ({"item": "a", "by": "lexical"}, "a part that is no words"),
             ({"words": "a", "sort": [1]}, "sort is not a list of texts"),
-            ({"words": "a", "diversity": 2}, "diversity is 2.0"),
+            ({"words": "a", "diversity": 2}, "diversity is 2;"),
             ({"words": "a", "duplicates": "x"}, "duplicates is a text, not a number"),
             ({"words": "a", "min_confidence": -0.1}, "min_confidence is -0.1"),
             ({"words": "a", "rerank": -1}, "rerank is -1"),
