@@ -156,7 +156,7 @@ class Visit:
         """Let what is under way end, and go."""
         if not self.page.is_closed():
             self.settle(rounds=2)
-            self.page.context.close()
+            self.page.close()
 
     def ids(self) -> list[str]:
         """The hits that are shown, in their order."""

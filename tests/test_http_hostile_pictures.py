@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import struct
-import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +68,7 @@ def bombs() -> dict[str, bytes]:
 
 
 BOMBS = bombs()
+TOO_LARGE = ("900 megapixels", "four billion wide")
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -87,7 +87,6 @@ def test_a_bomb_is_refused_before_it_is_unpacked(port: int, folder: Path, route:
         "rerank": ("/v1/rerank", {"query": "red", "documents": [{"image": {"base64": text}}]}),
         "item": (f"{SHOP}/items/new", {"photos": [{"base64": text}]}),
     }
-    began = time.perf_counter()
     if route == "search/image":
         body, kind = form(('name="image"; filename="a.png"', data))
         answer = ask(port, "POST", f"{SHOP}/search/image", body, kind)
@@ -98,7 +97,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(port: int, folder: Path, route:
         target, value = bodies[route]
         answer = ask(port, "PUT" if route == "item" else "POST", target, json.dumps(value).encode())
     refused(answer, folder, 422)
-    assert time.perf_counter() - began < 2
+    assert ("unpacks to" in answer.error["message"]) == (name in TOO_LARGE)  # as its header says, and nothing was read
 
 
 def test_an_animation_costs_one_frame(port: int) -> None:
@@ -149,11 +148,9 @@ OUTSIDE = [
 
 @pytest.mark.parametrize("written", OUTSIDE)
 def test_no_photo_by_path_lies_outside(port: int, folder: Path, written: str) -> None:
-    began = time.perf_counter()
     answer = ask(port, "PUT", f"{SHOP}/items/new", json.dumps({"photos": [written]}).encode())
-    refused(answer, folder, 400, 422)
+    refused(answer, folder, 400, 422)  # at all: a pipe is not waited for, nor a device read to its end
     assert b"root:" not in answer.body
-    assert time.perf_counter() - began < 2  # a pipe is not waited for, a device not read
 
 
 def test_a_refusal_does_not_tell_what_lies_outside(port: int) -> None:

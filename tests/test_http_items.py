@@ -34,16 +34,28 @@ def folder(tmp_path: Path) -> Path:
     return colour_shop(tmp_path)
 
 
-@pytest.fixture
-def roots(tmp_path: Path) -> Path:
+def lay_out_photos(folder: Path) -> Path:
     """A folder that photos may be named in, a secret beside it, and a link from the one to the other."""
-    root = tmp_path / "photos"
+    root = folder / "photos"
     (root / "sub").mkdir(parents=True)
     (root / "red.png").write_bytes(picture("red", 1))
     (root / "sub" / "blue.png").write_bytes(picture("blue", 1))
-    (tmp_path / "secret.png").write_bytes(picture("green", 1))
-    (root / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "secret.png").write_bytes(picture("green", 1))
+    (root / "link.png").symlink_to(folder / "secret.png")
     return root
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> Path:
+    return lay_out_photos(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """For requests that change nothing: one serves them all."""
+    folder = tmp_path_factory.mktemp("items")
+    with client_of(colour_shop(folder), image_roots=(lay_out_photos(folder),)) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -151,11 +163,11 @@ def test_photos_named_by_path_lie_inside_an_image_root(client: TestClient, roots
         "x" * 5_000,
     ],
 )
-def test_no_path_leads_out_of_the_image_roots(client: TestClient, tmp_path: Path, written: str) -> None:
-    message = refused(client.put(f"{ITEMS}/x", json={"title": "x", "photos": [written]}), 422, "item_refused")
+def test_no_path_leads_out_of_the_image_roots(refusing: TestClient, written: str) -> None:
+    message = refused(refusing.put(f"{ITEMS}/x", json={"title": "x", "photos": [written]}), 422, "item_refused")
     assert message.startswith("photo 1: ")
-    assert str(tmp_path) not in message
-    refused(client.get(f"{ITEMS}/x"), 404, "not_found")
+    assert str(refusing.app.state.server.folders["shop"].parent) not in message  # type: ignore[attr-defined]
+    refused(refusing.get(f"{ITEMS}/x"), 404, "not_found")
 
 
 def test_without_image_roots_no_path_is_read(folder: Path, roots: Path) -> None:
@@ -182,13 +194,13 @@ def test_without_image_roots_no_path_is_read(folder: Path, roots: Path) -> None:
         (b"{}", 422, "item_refused", None),
     ],
 )
-def test_bodies_that_are_no_item(client: TestClient, body: bytes, status: int, kind: str, field: str | None) -> None:
-    answer = client.put(f"{ITEMS}/x", content=body, headers={"Content-Type": "application/json"})
+def test_bodies_that_are_no_item(refusing: TestClient, body: bytes, status: int, kind: str, field: str | None) -> None:
+    answer = refusing.put(f"{ITEMS}/x", content=body, headers={"Content-Type": "application/json"})
     refused(answer, status, kind)
     assert answer.json()["error"]["field"] == field
 
 
-def test_forms_that_are_no_item(client: TestClient) -> None:
+def test_forms_that_are_no_item(refusing: TestClient) -> None:
     photo = ("photo", ("a.png", picture("red"), "image/png"))
     for data, files, status, kind in [
         ({"item": "{"}, [photo], 400, "bad_request"),
@@ -199,10 +211,10 @@ def test_forms_that_are_no_item(client: TestClient) -> None:
         ({"item": "{}"}, [photo] * 34, 400, "bad_request"),
         ({"item": "{}"}, [("photo", ("a.png", b"no picture", "image/png"))], 422, "item_refused"),
     ]:
-        refused(client.put(f"{ITEMS}/x", data=data, files=files), status, kind)
-    broken = client.put(f"{ITEMS}/x", content=b"--", headers={"Content-Type": "multipart/form-data"})
+        refused(refusing.put(f"{ITEMS}/x", data=data, files=files), status, kind)
+    broken = refusing.put(f"{ITEMS}/x", content=b"--", headers={"Content-Type": "multipart/form-data"})
     refused(broken, 400, "bad_request")
-    refused(client.put(f"{ITEMS}/x", content=b"x", headers={"Content-Type": "text/plain"}), 415, "unsupported_media")
+    refused(refusing.put(f"{ITEMS}/x", content=b"x", headers={"Content-Type": "text/plain"}), 415, "unsupported_media")
 
 
 def test_a_refused_item_keeps_what_it_had(client: TestClient, folder: Path) -> None:

@@ -21,7 +21,7 @@ from api.http.settings import ServerSettings
 from tests.fakes import ColourEncoder
 from tests.http_server import colour_shop
 
-EXAMPLES = 10
+EXAMPLES = 6
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

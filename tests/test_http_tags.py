@@ -1,7 +1,6 @@
 """Labels over HTTP."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +11,10 @@ from tests.http_server import client_of, colour_shop
 TAGS = "/v1/collections/shop/tags"
 
 
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[TestClient]:
-    with client_of(colour_shop(tmp_path)) as opened:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One for all: a test that keeps labels takes them away again."""
+    with client_of(colour_shop(tmp_path_factory.mktemp("tags"))) as opened:
         yield opened
 
 

@@ -1,4 +1,4 @@
-"""What other sites' pages may make a browser send here: nothing that changes or costs anything, unless it is named."""
+"""What other sites' pages may make a browser send here: nothing that changes anything, unless the site is named."""
 
 from collections.abc import Collection
 

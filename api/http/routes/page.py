@@ -39,7 +39,7 @@ def assets() -> Mapping[str, Asset]:
 
 
 @router.api_route("/", methods=["GET", "HEAD"])
-def start(request: Request) -> Response:
+async def start(request: Request) -> Response:
     """The page."""
     return _answer(request, assets()[START])
 
@@ -53,7 +53,7 @@ def _answer(request: Request, asset: Asset) -> Response:
 
 
 def _add(name: str) -> None:
-    def answer(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         return _answer(request, assets()[name])
 
     router.add_api_route(f"/page/{name}", answer, methods=["GET", "HEAD"], name=f"page {name}")
