@@ -1,6 +1,7 @@
 """What the C library does with memory that a long process gives back."""
 
 import ctypes
+import sys
 
 _M_MMAP_THRESHOLD = -3
 LARGE = 12 * 2**20  # bytes; Pillow unpacks into blocks of 16 MB
@@ -13,6 +14,8 @@ def return_large_blocks() -> None:
     own. Sixteen threads that unpacked one picture of 40 megapixels each then held 2.5 GB for good, and now 60 MB. The
     price is that memory is new each time: to unpack 2.6 megapixels takes 27 ms of a core instead of 18.
     """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if not sys.platform.startswith("linux"):
+        return
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if set_option is not None:
         set_option(_M_MMAP_THRESHOLD, LARGE)

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from retrieval.errors import CollectionChanged
 from retrieval.filters import Facet, FacetRequest, Filter, facets
 from retrieval.query import Query
-from retrieval.search import TRIES, Searcher
+from retrieval.search import Searcher
 from retrieval.stages.scope import Fields
 
 
@@ -29,16 +28,10 @@ def counted(searcher: Searcher, requests: Sequence[str], filter: str | None = No
     asked, wanted = Filter.parse(filter) if filter is not None else None, tuple(map(FacetRequest.parse, requests))
     names = dict.fromkeys([*(asked.fields if asked else ()), *(each.field for each in wanted)])
     fields = Fields(asked, wanted, tuple(names))
-    for attempt in range(TRIES):
-        try:
-            with searcher.collection.snapshot():
-                found = searcher.ask(query, fields, with_items=True)
-                return Counted(
-                    tuple(facets(found.table, found.matching, wanted)),
-                    int(found.matching.sum()),
-                    found.scope.view.revision,
-                )
-        except CollectionChanged:
-            if attempt == TRIES - 1:
-                raise
-    raise AssertionError
+
+    def read() -> Counted:
+        found = searcher.ask(query, fields, with_items=True)
+        counts = tuple(facets(found.table, found.matching, wanted))
+        return Counted(counts, int(found.matching.sum()), found.scope.view.revision)
+
+    return searcher.collection.at_one_revision(read)

@@ -1,9 +1,8 @@
 """Which fields a collection's items have: what filters, facets and orders may name."""
 
-from retrieval.errors import CollectionChanged
 from retrieval.items.columns import Kind
 from retrieval.query import Query
-from retrieval.search import TRIES, Searcher
+from retrieval.search import Searcher
 from retrieval.stages.scope import Fields
 
 
@@ -14,12 +13,9 @@ def fields_of(searcher: Searcher) -> dict[str, Kind]:
     of five times.
     """
     query = Query(sort=("item_id",))
-    for attempt in range(TRIES):
-        try:
-            with searcher.collection.snapshot():
-                table = searcher.ask(query, Fields.of(query), with_items=True).table
-                return table.fields() if len(table) else {}
-        except CollectionChanged:
-            if attempt == TRIES - 1:
-                raise
-    raise AssertionError
+
+    def read() -> dict[str, Kind]:
+        table = searcher.ask(query, Fields.of(query), with_items=True).table
+        return table.fields() if len(table) else {}
+
+    return searcher.collection.at_one_revision(read)

@@ -1,14 +1,14 @@
 """A collection on disk, followed: always the newest committed revision, never half of one."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from threading import Lock, local
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -23,6 +23,10 @@ from retrieval.index.view import VectorView
 from retrieval.items import ItemTable
 from retrieval.rules.load import rules_in_force
 from retrieval.rules.ruleset import NO_RULES, RuleSet
+
+TRIES = 5  # snapshots, where other threads have read a newer revision each time
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,19 @@ class Revisions:
                 yield
             finally:
                 del self._local.connection
+
+    def at_one_revision(self, read: Callable[[], T]) -> T:
+        """What `read` returns, called in a `snapshot`, and again in a new one where another thread was ahead.
+
+        Within a snapshot it is called once: a new one would be of the same revision. Raises CollectionChanged when
+        another thread was ahead each of TRIES times, and what `read` raises.
+        """
+        tries = TRIES if self._held() is None else 1
+        for _ in range(tries - 1):
+            with suppress(CollectionChanged), self.snapshot():
+                return read()
+        with self.snapshot():
+            return read()
 
     def _held(self) -> Connection | None:
         """The connection of this thread's snapshot."""

@@ -11,7 +11,6 @@ from retrieval.catalogue.versions import mismatch
 from retrieval.collection import Collection
 from retrieval.encoders import load_encoder
 from retrieval.encoders.base import DualEncoder
-from retrieval.errors import CollectionChanged
 from retrieval.filters.facets import Facet, facets
 from retrieval.query import ImageQuery, Query
 from retrieval.query.cache import QueryCache
@@ -29,8 +28,6 @@ from retrieval.stages.reordering import direction_of
 from retrieval.stages.reranking import Reranking
 from retrieval.stages.scope import Fields, Scope, Scopes
 from retrieval.stages.told import Told
-
-TRIES = 5  # snapshots that a search takes, where other threads are a revision ahead each time
 
 
 @dataclass(frozen=True)
@@ -139,14 +136,7 @@ class Searcher:
         """
         started = perf_counter()
         fields, vectors = Fields.of(query), self.vectors(query)
-        for attempt in range(TRIES):
-            try:
-                with self.collection.snapshot():
-                    return self._answer(query, fields, vectors, rules, started)
-            except CollectionChanged:  # another thread has just read a newer revision
-                if attempt == TRIES - 1:
-                    raise
-        raise AssertionError
+        return self.collection.at_one_revision(lambda: self._answer(query, fields, vectors, rules, started))
 
     def _answer(
         self, query: Query, fields: Fields, vectors: QueryVectors, rules: RuleSet | None, started: float

@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
 from typing import cast
@@ -20,11 +20,11 @@ from retrieval.catalogue import queries
 from retrieval.catalogue.queries import MODALITIES, Modality
 from retrieval.catalogue.schema import generations, tombstones
 from retrieval.collection import Collection
-from retrieval.errors import StorageError
+from retrieval.errors import CollectionChanged, StorageError
 from retrieval.index import exact
 from retrieval.index.base import IdArray, IdMask, Neighbours
 from retrieval.index.generations import INDEX_FOLDER, sha256_of
-from retrieval.revisions import CollectionView
+from retrieval.revisions import TRIES, CollectionView
 from tests.listed import NoiseEncoder, compacted, fill, slow_search, stored, worded
 
 ENCODER = NoiseEncoder()
@@ -410,3 +410,45 @@ class TestHousekeeping:
             compaction.compact(tmp_path, writer.engine, lambda done, rows: told.append((done, rows)), force=True)
         assert told == [(10, 25), (20, 25), (25, 25)]
         fresh(tmp_path)
+
+
+class TestAtOneRevision:
+    """`Collection.at_one_revision`."""
+
+    @pytest.fixture
+    def collection(self, tmp_path: Path) -> Iterator[Collection]:
+        fill(tmp_path / "c", worded("a", "b"), NoiseEncoder())
+        with Collection.open(tmp_path / "c") as opened:
+            yield opened
+
+    def behind(self, times: int) -> Callable[[], int]:
+        """What reads, and is behind another thread so many times; gives how often it was called."""
+        calls: list[None] = []
+
+        def read() -> int:
+            calls.append(None)
+            if len(calls) <= times:
+                raise CollectionChanged("another thread was ahead", hint="again")
+            return len(calls)
+
+        return read
+
+    def test_it_begins_anew_where_another_thread_was_ahead(self, collection: Collection) -> None:
+        assert collection.at_one_revision(self.behind(TRIES - 1)) == TRIES
+
+    def test_it_gives_up_in_the_end(self, collection: Collection) -> None:
+        with pytest.raises(CollectionChanged):
+            collection.at_one_revision(self.behind(TRIES))
+
+    def test_within_a_snapshot_it_is_that_snapshots_turn(self, collection: Collection) -> None:
+        with collection.snapshot(), pytest.raises(CollectionChanged):
+            collection.at_one_revision(self.behind(1))
+
+    def test_what_is_read_is_of_one_revision(self, collection: Collection) -> None:
+        def read() -> list[int]:
+            before = collection.view().revision
+            fill(collection.folder, worded("a", "b", "c"), NoiseEncoder())
+            return [before, collection.view().revision]
+
+        first, second = collection.at_one_revision(read)
+        assert first == second < collection.view().revision

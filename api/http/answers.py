@@ -5,14 +5,12 @@ from typing import Any
 from api.answers import answer_json
 from api.http.links import photo_url
 from api.http.server import Served
-from retrieval.errors import CollectionChanged
 from retrieval.explain.why import Explanation, explain
 from retrieval.index.base import NO_ID
 from retrieval.query import Query
 from retrieval.search import Answer, Searcher
 
 EXPLAINED = 20  # hits of an answer that are explained at most: each costs as much as several searches
-TRIES = 5  # snapshots, where a writer is a revision ahead each time
 
 
 def answered(served: Served, query: Query, *, explained: bool = False) -> dict[str, Any]:
@@ -47,12 +45,8 @@ def explanation_json(served: Served, found: Explanation) -> dict[str, Any]:
 
 
 def _explained(searcher: Searcher, query: Query) -> tuple[Answer, list[Explanation]]:
-    for attempt in range(TRIES):
-        try:
-            with searcher.collection.snapshot():  # hits and reasons are of one revision
-                answer = searcher.answer(query)
-                return answer, [explain(searcher, query, hit.item_id) for hit in answer.hits[:EXPLAINED]]
-        except CollectionChanged:
-            if attempt == TRIES - 1:
-                raise
-    raise AssertionError
+    def read() -> tuple[Answer, list[Explanation]]:
+        answer = searcher.answer(query)
+        return answer, [explain(searcher, query, hit.item_id) for hit in answer.hits[:EXPLAINED]]
+
+    return searcher.collection.at_one_revision(read)

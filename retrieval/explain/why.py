@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from retrieval.errors import CollectionChanged
 from retrieval.explain.clauses import Clause
 from retrieval.explain.decision import decided
 from retrieval.explain.inquiry import Inquiry
@@ -12,8 +11,6 @@ from retrieval.explain.ranks import Place
 from retrieval.query import Query
 from retrieval.query.json_form import shown
 from retrieval.search import Searcher
-
-TRIES = 3  # times an explanation starts anew because the collection was written to meanwhile
 
 
 @dataclass(frozen=True)
@@ -68,14 +65,7 @@ def explain(searcher: Searcher, query: Query, item_id: str) -> Explanation:
     Compares every stored vector, and searches up to three times: seconds with a million items.
     Raises QueryError, with ids that look like it, for an unknown item, and what `Searcher.answer` raises.
     """
-    for attempt in range(TRIES):
-        try:
-            with searcher.collection.snapshot():  # all searches that it makes are of one revision
-                return _explained(Inquiry(searcher, query, item_id))
-        except CollectionChanged:
-            if attempt == TRIES - 1:
-                raise
-    raise AssertionError
+    return searcher.collection.at_one_revision(lambda: _explained(Inquiry(searcher, query, item_id)))
 
 
 def _explained(inquiry: Inquiry) -> Explanation:
