@@ -1,7 +1,7 @@
 """Which kind of reranker is worth most on Flickr8k, all trained with the same settings on the starter's tokens.
 
 But for one: a batch of the first phase is what a kind can judge all pairs of, `contrast_batch` in each line. The same
-captions are seen as often, a fifth as often as by the recipe of the built-in reranker, and all kinds set hubs back; so
+captions are seen as often, a third as often as by the recipe of the built-in reranker, and all kinds set hubs back; so
 each line has the network `without_hubs` too, and the first line is hubs set back without any network.
 
     python -m benchmarks.rerank_ablation --data DIR [--cache DIR] [--kinds maxsim …] [--out FILE]
