@@ -17,9 +17,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from api import commands
-from api.hits import photo_link
-from api.progress import show_progress
+from api.cli import commands
+from api.cli.hits import photo_link
+from api.cli.progress import show_progress
 from indexer.summary import Progress
 from retrieval.encoders import registry
 from retrieval.errors import WeightsUnavailable
@@ -164,7 +164,7 @@ class TestExitCodes:
             if progress.done:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr("api.progress._plain", lambda _console, _labels: interrupt)
+        monkeypatch.setattr("api.cli.progress._plain", lambda _console, _labels: interrupt)
         code, _, err = run("index", photos)
         assert code == 130
         assert "can be searched" in err
@@ -299,7 +299,7 @@ class TestJson:
         assert {len(row) for row in rows} == {9}
 
     def test_models_fit_into_80_columns(self) -> None:
-        from api.models_table import list_models
+        from api.cli.models_table import list_models
 
         written = io.StringIO()
         list_models(Console(file=written, width=80, force_terminal=False), registry.models())
@@ -348,7 +348,7 @@ class TestStreams:
         assert "catalens index YOUR-FOLDER" in err
 
     def test_progress_goes_to_stderr(self, photos: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("api.progress.SECONDS_BETWEEN_LINES", 0.0)
+        monkeypatch.setattr("api.cli.progress.SECONDS_BETWEEN_LINES", 0.0)
         _, out, err = run("index", photos, "--json")
         assert "Indexing photos: 3 of 3" in err
         assert "Building the index: 3 of 3" in err
@@ -401,9 +401,8 @@ class TestAProgramOfItsOwn:
         assert took < 2
 
     def test_models_imports_no_database_and_no_tower(self) -> None:
-        code = (
-            "import sys; from api import commands; commands.models(as_json=True); print(*sys.modules, file=sys.stderr)"
-        )
+        code = "import sys; from api.cli import commands\n"
+        code += "commands.models(as_json=True); print(*sys.modules, file=sys.stderr)"
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
         )
@@ -476,7 +475,7 @@ def run_with_stdout(stdout: IO[bytes], *arguments: str) -> tuple[int, str]:
 class TestProgress:
     def test_the_rate_of_the_index_stage_is_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [0.0]
-        monkeypatch.setattr("api.progress.monotonic", lambda: now[0])
+        monkeypatch.setattr("api.cli.progress.monotonic", lambda: now[0])
         shown = io.StringIO()
         with show_progress(Console(file=shown, width=200)) as on_progress:
             for seconds, progress in [
@@ -494,7 +493,7 @@ class TestProgress:
 
     def test_what_takes_seconds_each_has_no_rate_of_nought(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [0.0]
-        monkeypatch.setattr("api.progress.monotonic", lambda: now[0])
+        monkeypatch.setattr("api.cli.progress.monotonic", lambda: now[0])
         shown = io.StringIO()
         with show_progress(Console(file=shown, width=200)) as on_progress:
             for seconds, done in [(0, 0), (10, 1)]:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from api.contact_sheet import Section, write_contact_sheet
-from api.formats import format_price
+from api.cli.contact_sheet import Section, write_contact_sheet
+from api.cli.formats import format_price
 from retrieval.errors import StorageError
 from retrieval.records import Hit
 from tests.pages import Page

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from api.demo import QUERIES, QUERY_PHOTO, run
+from api.cli.demo import QUERIES, QUERY_PHOTO, run
 from tests.fakes import ColourEncoder
 
 COLOURS = {"Night Bike": "black", "Red Shoes": "red", "Sky [bold]Sofa": "blue"}

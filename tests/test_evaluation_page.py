@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.evaluation_page import write_page
+from api.cli.evaluation.page import write_page
 from retrieval.errors import EvaluationError, StorageError
 from retrieval.evaluation.types import Evaluation, EvaluationText
 from tests.evaluations import evaluation, images, ranking, result, task

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from api.evaluation_reranking import HEADINGS, change, notes, reranking_lines, shown, verdict
+from api.cli.evaluation.reranking import HEADINGS, change, notes, reranking_lines, shown, verdict
 from retrieval.encoders.seen import digest, packed
 from retrieval.encoders.starter import load_starter
 from retrieval.errors import EncoderError

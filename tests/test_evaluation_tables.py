@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from api.evaluation_tables import (
+from api.cli.evaluation.tables import (
     RehearsedModel,
     comparison_table,
     examples_table,

@@ -11,7 +11,7 @@ from filelock import FileLock
 from PIL import Image
 from safetensors.numpy import load_file
 
-from api import export_commands
+from api.cli import export_commands
 from retrieval.encoders import load_encoder
 from retrieval.encoders.base import unit_rows
 from retrieval.errors import ExportError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from api.training_cli import Loss
+from api.cli.training.options import Loss
 from retrieval.training.losses import LOSSES, ModalityDiscriminator, hardest_margin, pairwise_sigmoid
 
 POSITIVES = torch.tensor([[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=torch.bool)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.reranker_training import _print_figures
+from api.cli.training.reranker import _print_figures
 from retrieval.encoders.base import DualEncoder
 from retrieval.rerankers.registry import KINDS
 from tests.command_line import Run, runner
@@ -88,7 +88,7 @@ def test_a_dry_run_loads_nothing(run: Run, tmp_path: Path) -> None:
 
 
 def test_the_help_names_the_real_defaults_and_kinds(run: Run) -> None:
-    from api.training_cli import Kind
+    from api.cli.training.options import Kind
     from retrieval.training.train_reranker import SETTINGS, VALIDATION
 
     assert [kind.value for kind in Kind] == list(KINDS)

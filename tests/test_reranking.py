@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from api.answers import outcome
-from api.hits import hits_table
+from api.cli.answers import outcome
+from api.cli.hits import hits_table
 from indexer.pipeline import index_sources
 from indexer.rules import apply_rules
 from indexer.sources.base import SourceItem

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.rules_page import write_page
+from api.cli.rules.page import write_page
 from indexer.sources.base import SourceItem
 from retrieval.collection import Collection
 from retrieval.rules.preview import Change, Preview, QueryPreview, Seen

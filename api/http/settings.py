@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.options import DEFAULT_COLLECTION
+from api.defaults import DEFAULT_COLLECTION
 from retrieval.errors import CollectionError
 
 UPLOAD_LIMIT = 20 * 2**20

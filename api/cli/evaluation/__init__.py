@@ -1,0 +1,1 @@
+"""`catalens eval` and `catalens doctor`: `options.py` parses, `commands.py` does it."""

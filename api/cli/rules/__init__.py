@@ -1,0 +1,1 @@
+"""`catalens rules`: `options.py` parses, `commands.py` does it."""

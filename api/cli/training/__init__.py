@@ -1,0 +1,1 @@
+"""`catalens train`: `options.py` parses, `commands.py` does it."""
