@@ -1,10 +1,12 @@
-"""Answers and hits as JSON values, the same on the command line and over HTTP."""
+"""Answers, hits and labels as JSON values, the same on the command line and over HTTP."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from retrieval.records import Hit
 
 if TYPE_CHECKING:
+    from indexer.tagging import Tagged
     from retrieval.search import Answer
 
 
@@ -49,3 +51,22 @@ def hit_json(hit: Hit) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 6)
+
+
+def tagged_json(found: "Tagged", labels: Sequence[str], field: str, *, stored: bool) -> dict[str, Any]:
+    """All items that got any, with theirs. without: how many items with a photo got none."""
+    return {
+        "field": field,
+        "labels": list(labels),
+        "stored": stored,
+        "sharpness": round(found.sharpness, 3),
+        "items": [
+            {
+                "item_id": found.names[key][0],
+                "title": found.names[key][1],
+                "tags": [{"label": one.label, "confidence": round(one.confidence, 6)} for one in tags],
+            }
+            for key, tags in found.tags.items()
+        ],
+        "without": found.items - len(found.tags),
+    }

@@ -38,8 +38,9 @@ from indexer.memory import MOST_AT_ONCE as BATCH
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
 from retrieval import images
+from retrieval.arrays import FloatArray
 from retrieval.encoders import load_encoder
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.encoders.base import DualEncoder
 
 RANDOM = "ViT-B-32-random"
 MARGINS = {"whole": 1e9, "2": 2.0, "1.5": 1.5, "1.15": 1.15, "1": 1.0}

@@ -24,9 +24,10 @@ import numpy.typing as npt
 from benchmarks.environment import describe
 from benchmarks.synthetic import CATEGORIES, DIMENSION, KINDS, Asked, Labels, Space, fill, in_process, peak_mb
 from indexer.index_build import StoredRows
+from retrieval.arrays import IdArray
 from retrieval.catalogue.engine import reading_engine
 from retrieval.collection import Collection
-from retrieval.index.base import NO_ID, IdArray, IdMask
+from retrieval.index.base import NO_ID, IdMask
 
 K = 10
 FILTERS = [("none", 1.0)] + [

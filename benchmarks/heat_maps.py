@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.environment import describe
+from retrieval.arrays import FloatArray
 from retrieval.encoders import load_encoder
-from retrieval.encoders.base import DualEncoder, FloatArray, SpatialEncoder
+from retrieval.encoders.base import DualEncoder, SpatialEncoder
 from retrieval.explain.deletion import Cover, blurred, faithfulness, grey
 from retrieval.explain.occlusion import occlusion_map
 from retrieval.images import decode_file

@@ -25,8 +25,9 @@ from PIL import Image
 
 from benchmarks.environment import describe
 from benchmarks.synthetic import SPEC, Space, fill, in_process
+from retrieval.arrays import FloatArray
 from retrieval.collection import Collection
-from retrieval.encoders.base import EncoderSpec, FloatArray
+from retrieval.encoders.base import EncoderSpec
 from retrieval.filters import matching, parse
 from retrieval.index.base import IdMask
 from retrieval.index.faiss_index import FaissIndex

@@ -23,8 +23,8 @@ import numpy as np
 
 from benchmarks.environment import describe
 from indexer.training_data import read_training_data
+from retrieval.arrays import FloatArray
 from retrieval.encoders import load_encoder
-from retrieval.encoders.base import FloatArray
 from retrieval.encoders.seen import digest
 from retrieval.rerankers.base import Direction
 from retrieval.rerankers.registry import KINDS

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.environment import describe
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers import minilm, sentence
 from retrieval.training.fit import Settings, fit
 from retrieval.training.inputs import Views

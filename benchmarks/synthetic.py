@@ -21,9 +21,10 @@ from sqlalchemy import func, insert, select
 from indexer.changes import write_counters
 from indexer.compaction import compact
 from indexer.writer import open_writer
+from retrieval.arrays import FloatArray
 from retrieval.catalogue.queries import STORED_DTYPE
 from retrieval.catalogue.schema import items, photo_embeddings, photos, sources, text_embeddings, texts
-from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
+from retrieval.encoders.base import EncoderSpec, unit_rows
 
 DIMENSION = 512
 CATEGORIES, KINDS = 50, 20  # kinds of each category: 1,000 kinds in all, each a thousandth of the rows

@@ -23,7 +23,7 @@ from indexer.evaluation_sets import open_evaluation_set
 from retrieval.encoders import load_encoder
 from retrieval.evaluation.compare import compare
 from retrieval.evaluation.evaluate import evaluate
-from retrieval.evaluation.types import Evaluation
+from retrieval.evaluation.evaluation import Evaluation
 
 COMMAND = "from api.cli import main; main()"
 MEASURES = ("success@1", "success@10")

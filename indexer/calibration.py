@@ -8,14 +8,14 @@ import numpy.typing as npt
 from sqlalchemy import Connection, Engine, delete, insert, select
 
 from indexer.changes import write_counters
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue import queries
 from retrieval.catalogue.queries import MODALITIES, STORED_DTYPE, Modality
 from retrieval.catalogue.schema import calibrations, encoders, null_queries
 from retrieval.confidence.calibration import calibrate
 from retrieval.confidence.nulls import KINDS, NullQueries, null_queries_of
 from retrieval.confidence.stored import read_calibrations
-from retrieval.encoders.base import DualEncoder, FloatArray
-from retrieval.index.base import IdArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.index.view import VectorView
 
 CHANGED_SHARE = 0.1  # of the rows: below, the best scores of 256 queries move by less than their quantiles are known

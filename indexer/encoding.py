@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from indexer.changes import EncodedPhoto, FinishedItem
 from indexer.plan import ItemPlan, PhotoPlan
+from retrieval.arrays import FloatArray
 from retrieval.catalogue.queries import STORED_DTYPE
-from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder
+from retrieval.encoders.base import DualEncoder, TokenEncoder
 from retrieval.tokens.codec import pack_rows
 
 # Results kept for later photos of the same bytes: 3 MB, with tokens 22 MB; and more than are planned before they are

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, func, select
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue import queries
 from retrieval.catalogue.queries import Modality
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import IdArray
 from retrieval.index.exact import ExactIndex, merged
 from retrieval.index.ladder import TUNE_K, rung_for
 

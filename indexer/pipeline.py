@@ -26,8 +26,9 @@ from indexer.summary import Progress, Summary
 from indexer.tokens import goes_on, lacking, required_spec, start_keeping
 from indexer.writer import CollectionWriter, open_writer
 from retrieval.ahead import ahead
+from retrieval.arrays import FloatArray
 from retrieval.catalogue import queries
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.errors import ImageError
 from retrieval.images import MAX_PIXELS, decode_file
 from retrieval.index.ladder import EXACT_ROWS

@@ -13,13 +13,14 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from indexer.changes import advance
 from indexer.index_build import OnRows, StoredRows
 from indexer.writer import open_existing
+from retrieval.arrays import FloatArray
 from retrieval.catalogue import queries
 from retrieval.catalogue.engine import reading_engine
 from retrieval.catalogue.schema import item_tags, items, photos, texts
 from retrieval.catalogue.versions import mismatch, require_head, unfinished
 from retrieval.confidence.labels import PAIRS, Labeller, label_vectors, sharpness_of
 from retrieval.confidence.nulls import null_queries_of
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.errors import QueryError
 from retrieval.filters.expression import RESERVED as KEYWORDS
 from retrieval.items.table import OWN_FIELDS

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from retrieval.arrays import IdArray
 from retrieval.catalogue import lexical, photo_queries, queries, rule_queries, token_queries, whole_items
 from retrieval.catalogue.lexical import Matches, Postings
 from retrieval.catalogue.photo_queries import PhotoRow
@@ -17,7 +18,7 @@ from retrieval.catalogue.queries import ItemRow, Modality, OwnerRow, Problem
 from retrieval.catalogue.rule_queries import StoredRules
 from retrieval.catalogue.whole_items import WholeItem
 from retrieval.errors import QueryError
-from retrieval.index.base import IdArray, IdMask
+from retrieval.index.base import IdMask
 from retrieval.lexical import Term
 from retrieval.photo_paths import found_here
 from retrieval.revisions import CollectionView, Revisions

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from retrieval.arrays import FloatArray
 from retrieval.catalogue.queries import MODALITIES, Modality
-from retrieval.encoders.base import FloatArray
 from retrieval.errors import ImageError, QueryError
 from retrieval.images import MAX_PIXELS, decode
 from retrieval.query import Query

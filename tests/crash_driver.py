@@ -27,7 +27,7 @@ from indexer.pipeline import index_sources
 from indexer.rules import apply_rules
 from indexer.sources import open_source
 from indexer.tagging import tag
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from tests.fakes import ColourEncoder, Pixels, PlaceEncoder
 
 importlib.import_module("retrieval.index.faiss_index")  # once here, not 0.2 s in every child

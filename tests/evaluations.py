@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.types import (
     Direction,
-    Evaluation,
     EvaluationImage,
     EvaluationSet,
     EvaluationText,

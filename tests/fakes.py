@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import EncoderSpec, unit_rows
 from retrieval.encoders.heads import Heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers.embedding import identity_head

@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 from PIL import Image
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.evaluation.types import EvaluationImage, EvaluationSet, EvaluationText, Task
 from retrieval.rerankers.base import Direction, RerankerSpec
 from retrieval.tokens.value import Tokens, TokenSpec

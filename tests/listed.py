@@ -14,10 +14,11 @@ from indexer.pipeline import index_sources
 from indexer.sources.base import Rejected, SourceItem
 from indexer.summary import Summary
 from indexer.writer import open_writer
+from retrieval.arrays import FloatArray
 from retrieval.catalogue import queries
 from retrieval.catalogue.engine import reading_engine
 from retrieval.catalogue.queries import Modality
-from retrieval.encoders.base import DualEncoder, EncoderSpec, FloatArray, unit_rows
+from retrieval.encoders.base import DualEncoder, EncoderSpec, unit_rows
 from retrieval.index.base import NO_ID, Neighbours
 
 

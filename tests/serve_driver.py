@@ -11,7 +11,7 @@ from time import sleep
 
 import api.http.server
 from api import cli
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from tests.fakes import ColourEncoder
 
 mark = Path(sys.argv.pop(1))

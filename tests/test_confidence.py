@@ -14,6 +14,7 @@ from sqlalchemy import delete, select, update
 
 from indexer.rules import apply_rules
 from indexer.sources.base import SourceItem
+from retrieval.arrays import FloatArray
 from retrieval.catalogue.engine import DATABASE, writing_engine
 from retrieval.catalogue.schema import calibrations, null_queries
 from retrieval.collection import Collection
@@ -21,7 +22,7 @@ from retrieval.confidence import bank
 from retrieval.confidence.calibration import Calibration, calibrate, nothing_fits
 from retrieval.confidence.nulls import KINDS, null_queries_of
 from retrieval.confidence.tail import TAIL_SHARE, NullDistribution
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.encoders.base import unit_rows
 from retrieval.query import Part, Query
 from retrieval.query.kinds import kind_of
 from tests.fakes import COLOURS, ColourEncoder

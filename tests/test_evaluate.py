@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.errors import EvaluationError, WeightsUnavailable
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.judge import judge

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.seen import digest
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluate import evaluate

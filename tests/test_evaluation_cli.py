@@ -13,7 +13,7 @@ from PIL import Image
 from api import cli
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.errors import UnknownModel
 from retrieval.evaluation.trec import read_run
 from tests.command_line import Run, runner

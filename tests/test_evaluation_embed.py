@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.evaluation.embed import embed_images, embed_texts
 from retrieval.evaluation.types import EvaluationImage, EvaluationText
 from tests.fakes import ColourEncoder, Pixels

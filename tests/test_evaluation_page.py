@@ -8,7 +8,8 @@ import pytest
 
 from api.cli.evaluation.page import write_page
 from retrieval.errors import EvaluationError, StorageError
-from retrieval.evaluation.types import Evaluation, EvaluationText
+from retrieval.evaluation.evaluation import Evaluation
+from retrieval.evaluation.types import EvaluationText
 from tests.evaluations import evaluation, images, ranking, result, task
 from tests.pages import Page
 

@@ -18,8 +18,8 @@ from api.cli.evaluation.tables import (
     slice_tables,
 )
 from retrieval.evaluation.compare import Comparison, compare
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.saved import load, save
-from retrieval.evaluation.types import Evaluation
 from tests.evaluations import evaluation, ranking, result
 
 

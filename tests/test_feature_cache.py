@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.errors import EncoderError, StorageError
 from retrieval.training.features import FeatureCache, cached_features
 

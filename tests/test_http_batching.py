@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from api.http.batching import MOST, BatchingEncoder, batching
-from retrieval.encoders.base import FloatArray, SpatialEncoder, TokenEncoder
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import SpatialEncoder, TokenEncoder
 from retrieval.query.cache import QueryCache
 from tests.explained import GridColourEncoder
 from tests.fakes import COLOURS, ColourEncoder, Pixels, PlaceEncoder

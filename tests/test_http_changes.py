@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from api.http.app import create_app
 from api.http.settings import ServerSettings
 from indexer.sources.base import SourceItem
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from tests.fakes import COLOURS, ColourEncoder
 from tests.http_server import client_of, colour_shop
 from tests.listed import NoiseEncoder, compacted, fill, paint

@@ -20,8 +20,8 @@ from api.http.privacy import without_paths
 from api.http.settings import ServerSettings
 from api.http.threads import Threads
 from retrieval import errors
+from retrieval.arrays import FloatArray
 from retrieval.collection import Collection
-from retrieval.encoders.base import FloatArray
 from retrieval.errors import CollectionChanged
 from tests.fakes import ColourEncoder
 from tests.http_server import client_of, colour_shop

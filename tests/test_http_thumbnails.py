@@ -89,7 +89,7 @@ def test_a_photo_that_lies_on_its_side_stands_upright(tmp_path: Path) -> None:
 
 def test_a_photo_past_the_cap_that_was_indexed_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (300, 300)).save(tmp_path / "a.png")
-    monkeypatch.setattr("api.http.photos.MAX_PIXELS", 100)
+    monkeypatch.setattr("api.http.photo_files.MAX_PIXELS", 100)
     assert Thumbnails().of(stored(tmp_path / "a.png"), 160, "jpeg")
 
 

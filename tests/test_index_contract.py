@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import unit_rows
 from retrieval.errors import StorageError
 from retrieval.index import exact, faiss_index
 from retrieval.index.base import NO_ID, ApproximateIndex, IdMask, Neighbours, VectorIndex, best

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue.queries import Generation
 from retrieval.collection import Collection
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.encoders.base import unit_rows
 from retrieval.index import faiss_index
-from retrieval.index.base import NO_ID, IdArray, IdMask
+from retrieval.index.base import NO_ID, IdMask
 from retrieval.index.exact import ExactIndex
 from retrieval.index.faiss_index import TARGET_RECALL, FaissIndex
 from retrieval.index.ladder import TUNE_K, Rung, rung_for

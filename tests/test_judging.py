@@ -11,7 +11,7 @@ from PIL import Image
 
 from indexer.pipeline import index_sources
 from indexer.sources.base import SourceItem
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.errors import ImageError, QueryError
 from retrieval.judging import Document, StoredItem, encoded_pictures, judged
 from retrieval.query import Query

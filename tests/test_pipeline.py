@@ -25,7 +25,7 @@ from indexer.pipeline import index_sources
 from indexer.sources import Rejected, Source, SourceItem, open_source
 from indexer.state import MAX_ATTEMPTS
 from indexer.summary import Progress, Summary
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.errors import SourceError
 from retrieval.search import Searcher
 from tests.fakes import COLOURS, ColourEncoder

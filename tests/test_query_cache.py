@@ -10,7 +10,7 @@ import pytest
 
 from indexer.pipeline import index_sources
 from indexer.sources import open_source
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.query.cache import QueryCache
 from retrieval.search import Searcher
 from tests.fakes import ColourEncoder

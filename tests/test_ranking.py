@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import unit_rows
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.ranking import FEW_RELEVANT, rank_exact
 from retrieval.evaluation.relevance import Relevance, clusters

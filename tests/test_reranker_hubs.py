@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import unit_rows
 from retrieval.errors import EncoderError
 from retrieval.rerankers import load_reranker
 from retrieval.rerankers.base import Direction, RerankerSpec

@@ -22,8 +22,9 @@ from api.cli.hits import hits_table
 from indexer.pipeline import index_sources
 from indexer.rules import apply_rules
 from indexer.sources.base import SourceItem
+from retrieval.arrays import FloatArray
 from retrieval.encoders import load_encoder
-from retrieval.encoders.base import FloatArray, TokenEncoder
+from retrieval.encoders.base import TokenEncoder
 from retrieval.errors import EncoderError, FingerprintMismatch, WeightsUnavailable
 from retrieval.explain.why import explain
 from retrieval.query import Part, Query

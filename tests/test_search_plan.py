@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from indexer.writer import open_writer
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue.queries import Generation
 from retrieval.catalogue.schema import generations
 from retrieval.collection import Collection
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.encoders.base import unit_rows
 from retrieval.index import faiss_index, plan
-from retrieval.index.base import NO_ID, IdArray, IdMask, Neighbours
+from retrieval.index.base import NO_ID, IdMask, Neighbours
 from retrieval.index.exact import ExactIndex
 from retrieval.index.faiss_index import TARGET_RECALL, FaissIndex, InvertedIndex
 from retrieval.index.ladder import rung_for

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.encoders.base import FloatArray, unit_rows
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.arrays import FloatArray, IdArray
+from retrieval.encoders.base import unit_rows
+from retrieval.index.base import NO_ID
 from retrieval.stages.candidates import Candidates, Ranking, growing, items_of_rows, listed
 from retrieval.stages.fusion import DEPTH, LegName
 from retrieval.stages.legs import Trace, fused

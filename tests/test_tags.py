@@ -17,11 +17,12 @@ from indexer.label_file import MAX_BYTES, MAX_LABELS, MAX_LENGTH, read_labels
 from indexer.lock import writer_lock
 from indexer.sources.base import SourceItem
 from indexer.tagging import Tagged, remove_tags, tag
+from retrieval.arrays import FloatArray
 from retrieval.catalogue.engine import reading_engine
 from retrieval.catalogue.schema import item_tags
 from retrieval.collection import Collection
 from retrieval.confidence.labels import FEWEST_PAIRS, SHARPEST, Labeller, sharpness_of
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.encoders.base import unit_rows
 from retrieval.errors import CollectionLocked, CollectionNotFound, FingerprintMismatch, QueryError, SourceError
 from retrieval.search import Searcher
 from tests.command_line import Run, runner

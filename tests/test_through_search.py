@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from indexer.sources.base import SourceItem
+from retrieval.arrays import FloatArray
 from retrieval.collection import Collection
-from retrieval.encoders.base import FloatArray
 from retrieval.errors import EvaluationError, FingerprintMismatch
 from retrieval.evaluation.evaluate import evaluate
 from retrieval.evaluation.through_search import evaluate_through_search

@@ -12,8 +12,9 @@ import safetensors.torch
 import torch
 
 from indexer.tokens import required_spec, spec_of
+from retrieval.arrays import FloatArray
 from retrieval.encoders import load_encoder
-from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder
+from retrieval.encoders.base import DualEncoder, TokenEncoder
 from retrieval.encoders.heads import Heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers import efficientnet

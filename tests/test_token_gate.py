@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import unit_rows
 from retrieval.encoders.starter import StarterTowers
 from retrieval.encoders.towers import efficientnet
 from retrieval.encoders.towers.graphs import IMAGE_TOKENS, Graph, torch_graph

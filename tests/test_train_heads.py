@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.heads import Head
 from retrieval.encoders.seen import digest, packed, read_seen
 from retrieval.encoders.towers.embedding import identity_head

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.encoders.trained import is_trained, load_trained
 from retrieval.errors import UnknownModel
 from tests.command_line import Run, runner

@@ -16,13 +16,14 @@ from sqlalchemy import func, select
 from indexer import compaction
 from indexer.sources.base import SourceItem
 from indexer.writer import open_writer
+from retrieval.arrays import IdArray
 from retrieval.catalogue import queries
 from retrieval.catalogue.queries import MODALITIES, Modality
 from retrieval.catalogue.schema import generations, tombstones
 from retrieval.collection import Collection
 from retrieval.errors import CollectionChanged, StorageError
 from retrieval.index import exact
-from retrieval.index.base import IdArray, IdMask, Neighbours
+from retrieval.index.base import IdMask, Neighbours
 from retrieval.index.generations import INDEX_FOLDER, sha256_of
 from retrieval.revisions import TRIES, CollectionView
 from tests.listed import NoiseEncoder, compacted, fill, slow_search, stored, worded

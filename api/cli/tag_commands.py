@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from api.answers import tagged_json
 from api.cli.formats import escaped, one_line
 from api.cli.output import err, out, print_json
-from api.tag_answers import tagged_json
 from retrieval.errors import QueryError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import DualEncoder, EncoderSpec, FloatArray, SpatialEncoder, TokenEncoder
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder, EncoderSpec, SpatialEncoder, TokenEncoder
 
 if TYPE_CHECKING:
     from PIL import Image

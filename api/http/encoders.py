@@ -6,7 +6,8 @@ from threading import Lock
 from PIL import Image
 
 from api.http.batching import BatchingEncoder, OnCall, batching
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.rerankers.base import Reranker, RerankerSpec
 from retrieval.tokens.value import Tokens
 

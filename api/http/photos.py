@@ -1,13 +1,10 @@
-"""The photos of items, found by id and read from disk, and only as they were indexed."""
+"""The photos of items, found by id."""
 
-import hashlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from api.http.errors import NotFound
 from retrieval.catalogue.photo_queries import PhotoRow
 from retrieval.errors import ImageError, QueryError
-from retrieval.images import MAX_PIXELS, Picture, decode, read_file
 
 if TYPE_CHECKING:
     from api.http.server import Served
@@ -34,19 +31,6 @@ def photo_of(served: "Served", item_id: str, photo_id: int | None) -> PhotoRow:
             field="photo",
         )
     return found
-
-
-def picture_of(photo: PhotoRow, target: int) -> Picture:
-    """An indexed photo, decoded to at least `target` pixels a side where it has as many.
-
-    Raises ImageError for a file that is gone, cannot be read, or is not the one that was indexed: what is shown is
-    what was searched, even if somebody laid another file in its place.
-    """
-    data = read_file(Path(photo.path))
-    if hashlib.sha256(data).hexdigest() != photo.content_hash:
-        raise ImageError("it was changed since it was indexed")
-    # These very bytes were decoded before, so whoever indexed them has allowed their size.
-    return decode(data, target=target, max_pixels=max(MAX_PIXELS, photo.width * photo.height))
 
 
 def gone(item_id: str, error: ImageError) -> NotFound:

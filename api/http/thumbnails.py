@@ -7,7 +7,7 @@ from typing import Literal
 
 from PIL import Image
 
-from api.http.photos import picture_of
+from api.http.photo_files import picture_of
 from retrieval.catalogue.photo_queries import PhotoRow
 
 SIZES = (160, 320, 640, 1280)

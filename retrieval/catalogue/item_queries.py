@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, select, type_coerce
 
+from retrieval.arrays import IdArray
 from retrieval.catalogue.attribute_reader import AttributeReader, parsed
 from retrieval.catalogue.queries import OWNERS, Modality, chunks
 from retrieval.catalogue.schema import items, photos, texts
 from retrieval.catalogue.tag_queries import Tags, tag_fields, tags_between, tags_of
-from retrieval.index.base import IdArray
 
 BLOCK = 5_000  # rows joined at one time; SQLite's limit for a text, 1 GB, leaves 200 kB for the attributes of each
 ITEM_ID, TITLE = "item_id", "title"

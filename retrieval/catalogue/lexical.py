@@ -16,9 +16,9 @@ from threading import Lock
 import numpy as np
 from sqlalchemy import Connection, TextClause, text
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue import queries
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import IdArray, IdMask
+from retrieval.index.base import IdMask
 from retrieval.lexical import Phrase, Term, is_beginning, words
 
 K1 = 1.2  # FTS5's own, as is b = 0.75

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import BindParameter, Connection, Table, and_, bindparam, exists, func, null, select, union
 
+from retrieval.arrays import IdArray
 from retrieval.catalogue.schema import (
     counters,
     encoders,
@@ -23,7 +24,6 @@ from retrieval.catalogue.schema import (
     tombstones,
 )
 from retrieval.catalogue.tag_queries import tags_of
-from retrieval.index.base import IdArray
 
 Modality = Literal["image", "text"]
 MODALITIES: tuple[Modality, ...] = ("image", "text")

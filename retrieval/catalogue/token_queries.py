@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from sqlalchemy import BindParameter, Connection, Table, bindparam, func, select
 
+from retrieval.arrays import IdArray
 from retrieval.catalogue.queries import EMBEDDINGS, Modality, as_arrays, chunks, rows_after
 from retrieval.catalogue.schema import photo_tokens, text_tokens, token_specs
-from retrieval.index.base import IdArray
 from retrieval.tokens.codec import padded, unpack
 from retrieval.tokens.value import Tokens, TokenSpec
 

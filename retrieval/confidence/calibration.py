@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from retrieval.arrays import FloatArray
 from retrieval.confidence import bank
 from retrieval.confidence.tail import NullDistribution
-from retrieval.encoders.base import FloatArray
 
 NOTHING_FITS_BELOW = 0.98
 """An answer whose best confidence is lower fits nothing. Chosen on validation parts of two catalogues."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder, unit_rows
 
 # The label alone and two sentences around it: 90.7 % of 29 types right on validation photos of a clothes shop, against
 # 89.6 % for the label alone and 90.1 % with seven sentences.

@@ -10,8 +10,9 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from retrieval.arrays import FloatArray
 from retrieval.confidence import bank
-from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
+from retrieval.encoders.base import DualEncoder, unit_rows
 from retrieval.settings import cache_dir
 
 log = logging.getLogger(__name__)

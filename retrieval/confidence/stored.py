@@ -8,11 +8,11 @@ from threading import Lock
 import numpy as np
 from sqlalchemy import Connection, func, select
 
+from retrieval.arrays import FloatArray
 from retrieval.catalogue.queries import MODALITIES, STORED_DTYPE, Modality
 from retrieval.catalogue.schema import calibrations, null_queries
 from retrieval.confidence.calibration import Calibration
 from retrieval.confidence.nulls import KINDS, NullQueries, QueryKind
-from retrieval.encoders.base import FloatArray
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from retrieval.arrays import FloatArray
+
 if TYPE_CHECKING:
     from PIL import Image
 
     from retrieval.tokens.value import Tokens, TokenSpec
-
-FloatArray = npt.NDArray[np.float32]
 
 STARTER = "starter"
 """The name of the model that is built in."""

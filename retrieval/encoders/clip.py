@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrieval.encoders.base import EncoderSpec, FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import EncoderSpec, unit_rows
 from retrieval.encoders.clip_reranking import TokenGraphs
 from retrieval.encoders.towers.graphs import Graph, GraphSource
 from retrieval.errors import EncoderError

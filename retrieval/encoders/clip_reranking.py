@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers.graphs import Graph
 from retrieval.tokens.projection import Projection, hash_of, seeded
 from retrieval.tokens.value import TokenSpec

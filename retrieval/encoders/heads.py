@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import unit_rows
 from retrieval.encoders.quantised import packed, unpacked
 from retrieval.errors import EncoderError, WeightsUnavailable
 

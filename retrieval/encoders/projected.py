@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrieval.encoders.base import EncoderSpec, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import EncoderSpec
 from retrieval.encoders.heads import Heads
 from retrieval.encoders.towers.base import SpatialTowers, Towers, TowersWithTokens
 from retrieval.errors import EncoderError, FingerprintMismatch

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.heads import load_heads
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers import efficientnet, minilm, sentence

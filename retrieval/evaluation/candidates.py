@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.evaluate import kinds
 from retrieval.evaluation.token_keeping import KeptTokens, TokenKeeping
 from retrieval.evaluation.types import EvaluationSet, Ranking, Task
-from retrieval.index.base import IdArray
 from retrieval.rerankers.base import Reranker
 from retrieval.tokens.value import Tokens
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue.queries import MODALITIES, Modality
 from retrieval.collection import Collection
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import NO_ID, IdArray, Neighbours, best
+from retrieval.index.base import NO_ID, Neighbours, best
 from retrieval.index.exact import ExactIndex, merged
 from retrieval.index.generations import INDEX_FOLDER
 from retrieval.index.view import VectorView

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.ahead import ahead
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.errors import CatalensError, EvaluationError, ImageError
 from retrieval.evaluation.types import EvaluationImage, EvaluationText
 from retrieval.images import MAX_PIXELS, decode

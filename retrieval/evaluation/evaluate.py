@@ -4,22 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.embed import OnProgress, embed_images, embed_texts
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.judge import judge
 from retrieval.evaluation.measures.registry import DEFAULT_MEASURES, parse_all
 from retrieval.evaluation.ranking import DEPTH, rank_exact
 from retrieval.evaluation.relevance import Relevance, named, refuse_duplicates
-from retrieval.evaluation.types import (
-    Direction,
-    Evaluation,
-    EvaluationImage,
-    EvaluationSet,
-    EvaluationText,
-    Task,
-    TaskResult,
-)
+from retrieval.evaluation.types import Direction, EvaluationImage, EvaluationSet, EvaluationText, Task, TaskResult
 from retrieval.images import MAX_PIXELS
 
 Entry = EvaluationImage | EvaluationText

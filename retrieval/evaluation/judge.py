@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from retrieval.arrays import IdArray
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.measures.base import Judged, Measure, Values
 from retrieval.evaluation.measures.registry import parse_all
 from retrieval.evaluation.relevance import Relevance, clusters
 from retrieval.evaluation.statistics import Summary, bootstrap, interval
 from retrieval.evaluation.types import Ranking, Task, TaskResult
-from retrieval.index.base import IdArray
 
 SLICE_CLUSTERS = 5
 """A slice of fewer clusters of queries is left out: one more success would move it by more than 20 points."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.types import Ranking, Task
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.index.base import NO_ID
 
 DEPTH = 100
 BLOCK_BYTES = 16 * 2**20

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from retrieval.arrays import IdArray
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.types import Task
-from retrieval.index.base import IdArray
 
 SHOWN = 3
 """Ids that a message names; the count says how many more there are."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.types import Ranking
 from retrieval.rerankers.order import order_of

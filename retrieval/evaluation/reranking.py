@@ -12,6 +12,7 @@ from retrieval.evaluation.candidates import Candidates
 from retrieval.evaluation.compare import compare
 from retrieval.evaluation.embed import RERANK, OnProgress
 from retrieval.evaluation.evaluate import evaluate
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.matching_time import time_matches
 from retrieval.evaluation.measures.base import Judged
 from retrieval.evaluation.measures.registry import DEFAULT_MEASURES, parse_all
@@ -19,7 +20,7 @@ from retrieval.evaluation.relevance import Relevance
 from retrieval.evaluation.reordering import reordered
 from retrieval.evaluation.reranked import MEASURES, AtDepth, RerankedDirection, Reranking
 from retrieval.evaluation.token_keeping import TokenKeeping
-from retrieval.evaluation.types import Evaluation, EvaluationSet, Ranking, Task, TaskResult
+from retrieval.evaluation.types import EvaluationSet, Ranking, Task, TaskResult
 from retrieval.images import MAX_PIXELS
 from retrieval.rerankers.base import Direction, Reranker
 from retrieval.tokens.value import TokenSpec

@@ -16,9 +16,10 @@ from typing import Any, cast
 import numpy as np
 
 from retrieval.errors import SourceError, StorageError
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.measures import parse
 from retrieval.evaluation.outcomes import outcome
-from retrieval.evaluation.types import Direction, Evaluation, Ranking, Task, TaskResult
+from retrieval.evaluation.types import Direction, Ranking, Task, TaskResult
 from retrieval.index.base import NO_ID
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.index.base import IdArray
+from retrieval.arrays import IdArray
 
 Summary = Literal["mean", "median"]
 Table = npt.NDArray[np.float64]

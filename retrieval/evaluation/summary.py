@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.measures import aliases
-from retrieval.evaluation.types import Evaluation
 
 
 def to_json(evaluation: Evaluation) -> dict[str, Any]:

@@ -6,18 +6,20 @@ from time import perf_counter
 
 import numpy as np
 
+from retrieval.arrays import FloatArray
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.errors import EvaluationError
 from retrieval.evaluation.embed import OnProgress, embed_images, embed_texts
 from retrieval.evaluation.evaluate import attributes_of, kinds
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.judge import judge
 from retrieval.evaluation.matching import Matched, Owners, count_own_words, match_images, match_texts
 from retrieval.evaluation.measures.registry import DEFAULT_MEASURES, parse_all
 from retrieval.evaluation.ranking import DEPTH
 from retrieval.evaluation.relevance import Relevance, named, refuse_duplicates
-from retrieval.evaluation.types import Direction, Evaluation, EvaluationSet, Ranking, Task, TaskResult
+from retrieval.evaluation.types import Direction, EvaluationSet, Ranking, Task, TaskResult
 from retrieval.images import MAX_PIXELS
 from retrieval.index.base import NO_ID, IdMask
 from retrieval.index.view import VectorView

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import DualEncoder, EncoderSpec, FloatArray, TokenEncoder
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder, EncoderSpec, TokenEncoder
 from retrieval.tokens.codec import pack_rows, padded, unpack
 from retrieval.tokens.value import Tokens, TokenSpec
 

@@ -3,16 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import IdArray
-
-if TYPE_CHECKING:
-    from retrieval.evaluation.reranked import Reranking
+from retrieval.arrays import FloatArray, IdArray
 
 Direction = Literal["text_to_image", "image_to_text", "image_to_image", "text_to_text"]
 Qrels = Mapping[str, Mapping[str, int]]
@@ -88,19 +84,3 @@ class TaskResult:
     per_query: Mapping[str, npt.NDArray[np.float64]]
     intervals: Mapping[str, tuple[float, float]]
     slices: Mapping[str, Mapping[str, tuple[int, Mapping[str, float]]]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The results of one model on one set, by direction. search: how answers were found, such as `exact`.
-
-    reranking: what a reranker would make of these results, if one was asked for.
-    """
-
-    dataset: EvaluationSet
-    model: str
-    fingerprint: str
-    search: str
-    results: Mapping[Direction, TaskResult]
-    seconds: float = 0.0
-    reranking: "Reranking | None" = None

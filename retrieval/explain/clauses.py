@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from retrieval.arrays import IdArray
 from retrieval.catalogue.item_queries import ITEM_ID
 from retrieval.filters import Filter, matching
 from retrieval.filters.expression import Expression, Joined
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.index.base import NO_ID
 from retrieval.items import ItemTable
 from retrieval.items.columns import NO_VALUE, BooleanColumn, ListColumn, NumberColumn, TextColumn
 

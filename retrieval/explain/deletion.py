@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.explain.geometry import resized
 
 Cover = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.explain.colours import colour_map, coloured
 from retrieval.explain.heat_map import HeatMap
 

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 
 _MARK = 200  # blue of the probe; what the encoder pads with is grey, white or black, which no probed pixel is
 _PROBE_SIDE = 512

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrieval.encoders.base import DualEncoder, FloatArray, SpatialEncoder
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder, SpatialEncoder
 from retrieval.errors import EncoderError, QueryError
 from retrieval.explain.deletion import DEFINITION, Faithfulness, faithfulness, grey
 from retrieval.explain.geometry import Window, window

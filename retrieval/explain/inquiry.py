@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue.queries import Modality
-from retrieval.encoders.base import FloatArray
 from retrieval.errors import CollectionChanged
 from retrieval.explain.clauses import Clause, clauses, places_of, value_at
 from retrieval.explain.ranks import BestRows, Place, best_rows, place
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.index.base import NO_ID
 from retrieval.items.columns import BoolArray
 from retrieval.query import MAX_K, Query
 from retrieval.records import Hit

@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.explain.deletion import grey
 
 GRID = 7

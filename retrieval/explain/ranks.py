@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.index.base import NO_ID
 from retrieval.items import NO_ITEM, ItemTable
 from retrieval.revisions import CollectionView
 

@@ -7,9 +7,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray, IdArray
 
-IdArray = npt.NDArray[np.int64]
 NO_ID = -1
 
 

@@ -9,9 +9,9 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.errors import StorageError
-from retrieval.index.base import NO_ID, Candidates, IdArray, IdMask, Neighbours, best
+from retrieval.index.base import NO_ID, Candidates, IdMask, Neighbours, best
 from retrieval.index.ladder import TUNE_K, Rung, candidates_for
 from retrieval.index.lists import Lists
 

@@ -6,7 +6,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.index.base import IdArray, IdMask
+from retrieval.arrays import IdArray
+from retrieval.index.base import IdMask
 
 FIRST_LOOK = 64  # lists; most searches need no more
 

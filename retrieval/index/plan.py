@@ -14,7 +14,7 @@ from math import isinf
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.index.base import NO_ID, ApproximateIndex, IdMask, Neighbours, VectorIndex
 from retrieval.index.exact import ExactIndex, merged
 from retrieval.index.ladder import candidates_for

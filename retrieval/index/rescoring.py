@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import NO_ID, IdArray, Neighbours, best
+from retrieval.arrays import FloatArray, IdArray
+from retrieval.index.base import NO_ID, Neighbours, best
 
 # Stored vectors of the owners that still exist: ids ascending, int64 [n], and float16 [n, dimension].
 VectorFetch = Callable[[list[int]], tuple[IdArray, npt.NDArray[np.float16]]]

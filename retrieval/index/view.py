@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue import queries
 from retrieval.catalogue.queries import Generation, Modality
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import IdArray, IdMask, VectorIndex
+from retrieval.index.base import IdMask, VectorIndex
 from retrieval.index.exact import ExactIndex
 from retrieval.index.generations import load_verified
 from retrieval.index.plan import Found, Rows, search

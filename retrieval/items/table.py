@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
 
+from retrieval.arrays import IdArray
 from retrieval.catalogue import item_queries, queries
 from retrieval.catalogue.item_queries import ITEM_ID, TITLE
 from retrieval.catalogue.queries import MODALITIES, Modality
 from retrieval.catalogue.tag_queries import tag_fields
-from retrieval.index.base import IdArray, IdMask
+from retrieval.index.base import IdMask
 from retrieval.items.builder import ColumnBuilder, kind_of, typed
 from retrieval.items.columns import BoolArray, Column, Kind, Move, NumberColumn, empty_text
 from retrieval.items.field_types import attribute_types

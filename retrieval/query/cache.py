@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from threading import Lock
 from typing import Generic, TypeVar
 
-from retrieval.encoders.base import DualEncoder, FloatArray, takes_many_threads
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder, takes_many_threads
 
 SIZE = 1_024  # queries; at 512 numbers each, 2 MB
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.errors import QueryError
 
 # Share of the weights' sum that must be left over. Below, the direction is that of rounding (float32 has 6e-8) and

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
-from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder, unit_rows
+from retrieval.encoders.base import DualEncoder, TokenEncoder, unit_rows
 from retrieval.errors import ImageError, QueryError
 from retrieval.images import decode, decode_file, upright
-from retrieval.index.base import IdArray
 from retrieval.query.cache import QueryCache, Remembered, guard_of
 from retrieval.query.composition import composed
 from retrieval.query.value import ImageQuery, Part, Query

@@ -2,7 +2,8 @@
 
 from threading import Lock
 
-from retrieval.encoders.base import DualEncoder, EncoderSpec, FloatArray, TokenEncoder
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder, EncoderSpec, TokenEncoder
 from retrieval.errors import EncoderError
 from retrieval.rerankers import default_reranker, load_reranker
 from retrieval.rerankers.base import Direction, Reranker, RerankerSpec

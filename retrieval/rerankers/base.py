@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.tokens.value import Tokens, TokenSpec
 
 Direction = Literal["text_to_image", "image_to_text"]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers.graphs import GraphSource
 from retrieval.errors import ExportError, StorageError
 from retrieval.rerankers.base import Reranker, RerankerSpec

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 
 
 def order_of(scores: npt.NDArray[np.floating[Any]], matches: FloatArray, weight: float) -> npt.NDArray[np.int64]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.errors import FingerprintMismatch
 from retrieval.rerankers.base import RerankerSpec
 from retrieval.tokens.value import Tokens, TokenSpec

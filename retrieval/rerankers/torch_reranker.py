@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers.graphs import GraphInput, GraphSource, torch_graph
 from retrieval.rerankers.base import RerankerSpec
 from retrieval.rerankers.pairs import matched

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from retrieval.encoders.base import DualEncoder, FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder, unit_rows
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers.base import Towers
 from retrieval.encoders.towers.graphs import IMAGE_TOKENS, ExportableTowers, Graph

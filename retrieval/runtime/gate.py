@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 
 EXACT = 0.9995
 """What bfloat16 and float32 must reach on every picture and text of the bank."""

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.towers.graphs import IMAGE_TOKENS, Graph
 from retrieval.evaluation.evaluate import evaluate

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray, unit_rows
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import unit_rows
 from retrieval.runtime.gate import EXACT, Agreement, agreement
 from retrieval.tokens.value import Tokens
 

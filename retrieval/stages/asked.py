@@ -6,12 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
 from retrieval.confidence.calibration import Calibration
-from retrieval.encoders.base import FloatArray
 from retrieval.errors import QueryError
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.index.base import NO_ID
 from retrieval.items import ItemTable
 from retrieval.items.columns import BoolArray
 from retrieval.query import Query

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.items import ItemTable
 from retrieval.items.columns import BoolArray
 from retrieval.rules.depth import is_certain, largest

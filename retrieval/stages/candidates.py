@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.arrays import FloatArray, IdArray
+from retrieval.index.base import NO_ID
 
 GROWTH = 4  # each ranking is so many times as long as the one before: all together cost a third more than the last
 

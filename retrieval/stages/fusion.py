@@ -7,8 +7,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import IdArray
+from retrieval.arrays import FloatArray, IdArray
 
 LegName = Literal["image", "text", "lexical"]
 Method = Literal["convex", "rrf"]

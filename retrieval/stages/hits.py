@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from retrieval.arrays import FloatArray
 from retrieval.catalogue.queries import ItemRow, OwnerRow
-from retrieval.encoders.base import FloatArray
 from retrieval.errors import CollectionDamaged
 from retrieval.index.base import NO_ID
 from retrieval.records import Hit

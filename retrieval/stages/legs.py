@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from retrieval import lexical
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.index.base import NO_ID
 from retrieval.rules.ruleset import RuleSet
 from retrieval.stages import fusion
 from retrieval.stages.candidates import Candidates, Ranking, items_of_rows

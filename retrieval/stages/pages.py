@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from retrieval.arrays import IdArray
 from retrieval.filters.sorting import order
-from retrieval.index.base import IdArray
 from retrieval.rules.pins import depth_for, place_pins
 from retrieval.stages.asked import LEGS, Asked
 from retrieval.stages.candidates import GROWTH, Candidates, growing, listed

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.query import Query
 from retrieval.rerankers.base import Direction
 from retrieval.rerankers.order import order_of

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.catalogue.queries import Modality
 from retrieval.collection import Collection
-from retrieval.encoders.base import FloatArray
 from retrieval.errors import CollectionChanged
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.index.base import NO_ID
 from retrieval.query import Query
 from retrieval.query.encode import QueryVectors
 from retrieval.query.reranker import QueryReranker

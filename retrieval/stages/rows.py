@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from retrieval.arrays import IdArray
 from retrieval.catalogue.queries import MAX_PARAMETERS, MODALITIES, ItemRow, Modality, OwnerRow
 from retrieval.collection import Collection
-from retrieval.index.base import NO_ID, IdArray
+from retrieval.index.base import NO_ID
 
 
 class RowReader:

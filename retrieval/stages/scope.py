@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from retrieval.arrays import IdArray
 from retrieval.catalogue.queries import Modality
 from retrieval.errors import QueryError
 from retrieval.filters import Filter, matching
 from retrieval.filters.check import known
 from retrieval.filters.facet_request import FacetRequest
 from retrieval.filters.sorting import parse_sort
-from retrieval.index.base import NO_ID, IdArray, IdMask
+from retrieval.index.base import NO_ID, IdMask
 from retrieval.items import ItemTable
 from retrieval.items.columns import BoolArray, BooleanColumn, ListColumn, NumberColumn, TextColumn
 from retrieval.query import Query

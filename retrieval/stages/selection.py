@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
-from retrieval.index.base import IdArray
+from retrieval.arrays import FloatArray, IdArray
 from retrieval.stages.candidates import Candidates
 
 # Hits that maximal marginal relevance orders; those behind stay as they are. Fixed: pages are parts of one order.

@@ -4,10 +4,10 @@ from functools import cached_property
 
 import numpy as np
 
+from retrieval.arrays import IdArray
 from retrieval.catalogue.queries import Modality
 from retrieval.confidence.calibration import nothing_fits
 from retrieval.filters.notes import notes
-from retrieval.index.base import IdArray
 from retrieval.items.columns import BoolArray
 from retrieval.stages.asked import LEGS, Asked
 from retrieval.stages.candidates import Candidates

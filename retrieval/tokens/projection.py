@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers.pinned import read_pinned
 from retrieval.tokens.codec import FORMAT
 

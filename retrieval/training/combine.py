@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.rerankers.order import order_of
 
 HUBS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.rerankers.modules.pair import PairModule
 from retrieval.tokens.value import Tokens
 from retrieval.training.pairs import IntArray

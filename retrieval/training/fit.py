@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.heads import Head
 from retrieval.training.averaged import Averaged
 from retrieval.training.inputs import Inputs, Views

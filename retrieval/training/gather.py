@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retrieval.ahead import ahead
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers.base import Towers
 from retrieval.errors import CatalensError, EncoderError, ImageError, TrainingError
 from retrieval.images import MAX_PIXELS, decode

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.training.pairs import IntArray
 
 BLOCK = 1024  # queries at once: with 30,000 documents 120 MB of cosines

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.heads import Head
 from retrieval.training.pairs import IntArray
 from retrieval.training.sources import Example

@@ -6,7 +6,7 @@ from typing import get_args
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.rerankers.base import Direction, Reranker
 from retrieval.rerankers.modules.pair import PairModule
 from retrieval.tokens.value import Tokens

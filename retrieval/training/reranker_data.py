@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrieval.encoders.base import DualEncoder, FloatArray, TokenEncoder
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder, TokenEncoder
 from retrieval.errors import TrainingError
 from retrieval.tokens.codec import rounded
 from retrieval.tokens.value import Tokens, TokenSpec

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.errors import TrainingError
 from retrieval.training.gather import Gathered, OnProgress, gather
 from retrieval.training.pairs import IntArray

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.training.pairs import IntArray
 
 _CHUNK = 1 << 24  # scores held at once: 64 MiB

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, relu6
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers import efficientnet
 
 _AT_ONCE = 32  # pictures: of 512 at once, a step takes 11 s instead of 5, since no layer fits into the caches

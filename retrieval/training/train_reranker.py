@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from retrieval.encoders.base import DualEncoder, FloatArray
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder
 from retrieval.encoders.projected import ProjectedEncoder
 from retrieval.encoders.seen import packed, read_seen
 from retrieval.errors import TrainingError

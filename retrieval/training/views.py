@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 
 log = logging.getLogger(__name__)
 _BATCH = 32

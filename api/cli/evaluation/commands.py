@@ -18,7 +18,8 @@ from retrieval.evaluation.measures import parse
 if TYPE_CHECKING:
     from retrieval.catalogue.queries import Modality
     from retrieval.evaluation.doctor import IndexHealth
-    from retrieval.evaluation.types import Evaluation, EvaluationSet
+    from retrieval.evaluation.evaluation import Evaluation
+    from retrieval.evaluation.types import EvaluationSet
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 from api.cli.evaluation.page import write_page
 from retrieval.errors import SourceError, StorageError
 from retrieval.evaluation import saved
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.summary import to_json
 from retrieval.evaluation.trec import write_qrels, write_run
-from retrieval.evaluation.types import Evaluation
 
 QUERIES = "queries.jsonl"
 

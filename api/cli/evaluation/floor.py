@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import get_args
 
 from retrieval.errors import EvaluationError, QueryError
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.measures import parse
-from retrieval.evaluation.types import Direction, Evaluation
+from retrieval.evaluation.types import Direction
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from api.cli.evaluation.reranking_page import reranking_section
 from api.cli.evaluation.words import DIRECTIONS, counts, interval, number, shown_directions, spoken
 from api.cli.pages import write_document
 from retrieval.evaluation.curve import chance_curve, success_curve
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.outcomes import worst_failures
-from retrieval.evaluation.types import Evaluation, TaskResult
+from retrieval.evaluation.types import TaskResult
 
 SHOWN_FAILURES = 12
 SHOWN_SLICES = 40

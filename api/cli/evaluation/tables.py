@@ -9,8 +9,9 @@ from rich.text import Text
 from api.cli.evaluation.words import DIRECTIONS, interval, is_rank, number, shown_directions, spoken
 from api.cli.formats import one_line
 from retrieval.evaluation.compare import Comparison
+from retrieval.evaluation.evaluation import Evaluation
 from retrieval.evaluation.saved import QueryLine
-from retrieval.evaluation.types import Direction, Evaluation
+from retrieval.evaluation.types import Direction
 
 SLICE_MEASURES = ("success@1", "success@5", "success@10", "ndcg@10")
 SHOWN_SLICES = 20

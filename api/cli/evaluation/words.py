@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from retrieval.evaluation.types import Direction, Evaluation
+from retrieval.evaluation.evaluation import Evaluation
+from retrieval.evaluation.types import Direction
 
 DIRECTIONS: Mapping[Direction, str] = MappingProxyType(
     {

@@ -16,7 +16,7 @@ from api.http.models.documents import TextInput
 from api.http.models.embeddings import EmbeddingInput, Embeddings, EmbeddingsRequest
 from api.http.privacy import model_name
 from api.http.server import Server
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.judging import encoded_pictures
 from retrieval.search import Searcher
 

@@ -9,10 +9,11 @@ from api.http.answers import explanation_json
 from api.http.dependencies import ItemId, ServedDep, ServerDep
 from api.http.models.explanation import Explanation
 from api.http.models.search import ExplainRequest, QueryFields
-from api.http.photos import gone, item_key, photo_of, picture_of
+from api.http.photo_files import picture_of
+from api.http.photos import gone, item_key, photo_of
 from api.http.server import Served
+from retrieval.arrays import FloatArray
 from retrieval.catalogue.photo_queries import PhotoRow
-from retrieval.encoders.base import FloatArray
 from retrieval.errors import ImageError, QueryError
 from retrieval.explain.drawing import MAX_SIDE, alone, draw
 from retrieval.explain.heat_map import heat_map

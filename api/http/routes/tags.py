@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from starlette.responses import JSONResponse, Response
 
+from api.answers import tagged_json
 from api.http.dependencies import ServedDep, ServerDep
 from api.http.models.tags import TaggedAnswer, TagRequest, UntaggedAnswer
-from api.tag_answers import tagged_json
 from indexer.tagging import remove_tags, tag
 
 router = APIRouter(prefix="/v1/collections/{name}/tags", tags=["tags"])

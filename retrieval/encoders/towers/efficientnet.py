@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers.graphs import Graph, GraphInput, GraphSource, torch_graph
 from retrieval.encoders.towers.pinned import read_pinned
 from retrieval.encoders.towers.tuned import add_tuned, load_tuned

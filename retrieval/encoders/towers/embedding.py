@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import DualEncoder, FloatArray, SpatialEncoder, TokenEncoder
+from retrieval.arrays import FloatArray
+from retrieval.encoders.base import DualEncoder, SpatialEncoder, TokenEncoder
 from retrieval.encoders.heads import Head
 from retrieval.errors import EncoderError
 from retrieval.tokens.value import Tokens, TokenSpec

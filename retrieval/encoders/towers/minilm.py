@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers.pinned import check_pinned
 from retrieval.encoders.towers.texts import cleaned
 from retrieval.errors import WeightsUnavailable

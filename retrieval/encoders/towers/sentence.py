@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.towers import sentence_unpacked
 from retrieval.encoders.towers.pinned import read_pinned
 from retrieval.encoders.towers.texts import cleaned

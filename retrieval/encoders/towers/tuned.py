@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.heads import ordered
 from retrieval.encoders.quantised import packed, unpacked
 from retrieval.encoders.towers.pinned import read_pinned

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from retrieval.encoders.base import FloatArray
+from retrieval.arrays import FloatArray
 from retrieval.encoders.heads import Head, load_heads, save_heads
 from retrieval.encoders.seen import digest, packed
 from retrieval.encoders.starter import HEADS, SEEN, StarterTowers, towers_hash
