@@ -2,17 +2,20 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from api.http.app import create_app
 from api.http.middleware.api_keys import READS
 from api.http.settings import ServerSettings
 from tests.attacked import LIMIT, READING, SHOP, attacked_app, is_well, refused
 from tests.fakes import ColourEncoder
+from tests.http_server import colour_shop
 from tests.raw_http import ask, form, send, serving
 
 READ, WRITE = "a key that may read", "a key that may write"
@@ -120,6 +123,25 @@ def test_every_route_asks_for_a_key(app: FastAPI, locked: int, folder: Path) -> 
             else:
                 refused(answer, folder, 401)
                 assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_ready_names_collections_to_those_with_a_key_only(locked: int) -> None:
+    for headers in ({}, {"X-API-Key": "wrong"}):
+        answer = ask(locked, "GET", "/ready", headers=headers)
+        assert (answer.status, json.loads(answer.body)) == (200, {"status": "ready", "collections": []})
+    [one] = json.loads(ask(locked, "GET", "/ready", headers={"X-API-Key": READ}).body)["collections"]
+    assert (one["name"], one["model"]) == ("shop", "colour")
+
+
+def test_what_is_wrong_with_a_collection_is_told_to_those_with_a_key_only(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"read {hashlib.sha256(READ.encode()).hexdigest()}", encoding="utf-8")
+    folder = colour_shop(tmp_path)
+    settings = ServerSettings({"a-secret-name": folder}, api_key_file=tmp_path / "keys")
+    with TestClient(create_app(settings, load=lambda _: ColourEncoder())) as client:
+        shutil.rmtree(folder)
+        told = [client.get("/ready", headers=headers) for headers in ({}, {"X-API-Key": READ})]
+    assert [answer.status_code for answer in told] == [503, 503]
+    assert ["a-secret-name" in answer.text for answer in told] == [False, True]
 
 
 def test_what_changes_items_asks_for_a_key_that_may_write(app: FastAPI, locked: int, folder: Path) -> None:

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted(
     path.relative_to(ROOT) for package in ("retrieval", "indexer", "api") for path in (ROOT / package).rglob("*.py")
 )
+KNOWN = frozenset(MODULES)
 
 FORBIDDEN = {
     "retrieval": {"indexer", "api", "fastapi", "typer"},
@@ -171,6 +173,21 @@ def test_a_planted_violation_is_found(path: str, source: str, complaint: str) ->
 )
 def test_what_the_rules_allow_passes(path: str, source: str) -> None:
     assert violations(PurePosixPath(path), source) == []
+
+
+def imported(path: Path) -> set[Path]:
+    """The project's own modules that a module imports anywhere, also for type checkers alone."""
+    found = set()
+    for _, name in _names(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        parts = name.split(".")
+        places = (Path(*parts[:depth]) for depth in range(len(parts), 0, -1))  # the module, else that of a name in it
+        files = (file for place in places for file in (place.with_suffix(".py"), place / "__init__.py"))
+        found.add(next((file for file in files if file in KNOWN), path))
+    return found - {path}
+
+
+def test_no_module_imports_another_in_a_circle() -> None:
+    TopologicalSorter({path: imported(path) for path in MODULES}).prepare()  # raises CycleError, with the circle
 
 
 def test_the_command_line_loads_nothing_heavy() -> None:

@@ -35,7 +35,8 @@ def needed_scope(method: str, path: str) -> KeyScope | None:
 class ApiKeyCheck:
     """Lets a request through that shows a key of the right scope: 401 without one, 403 where the key may only read.
 
-    What is kept of the key is then `request.state.api_key`. It comes before any of the body is read.
+    What is kept of the key is then `request.state.api_key`, None on a path that is open where none was shown. It
+    comes before any of the body is read.
     """
 
     def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
@@ -50,17 +51,17 @@ class ApiKeyCheck:
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         needed = needed_scope(scope["method"], path)
+        shown = keys_shown(scope)
+        key = self.keys.find(shown[0]) if len(shown) == 1 else None
+        state_of(scope)["api_key"] = key
         if needed is None:
             await self.app(scope, receive, send)
             return
-        shown = keys_shown(scope)
-        key = self.keys.find(shown[0]) if len(shown) == 1 else None
         if key is None:
             message = "this API key is not known" if shown else "this server asks for an API key"
             headers = {"WWW-Authenticate": 'Bearer realm="catalens"' + (', error="invalid_token"' if shown else "")}
             await refuse(scope, send, Unauthorized(message, hint=_HINT, headers=headers))
             return
-        state_of(scope)["api_key"] = key
         if needed == "write" and key.scope != "write":
             message = "this API key may read, and not write"
             hint = "use one of scope write; who runs the server makes one: catalens api-key --scope write"

@@ -21,4 +21,6 @@ class Ready(BaseModel):
     """Every collection can be searched."""
 
     status: str = Field(examples=["ready"])
-    collections: list[ReadyCollection]
+    collections: list[ReadyCollection] = Field(
+        description="None are named to one without a key, if the server has keys."
+    )
