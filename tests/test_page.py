@@ -729,6 +729,37 @@ def test_keys(visit: Visit) -> None:
     assert focused() == 0
     page.keyboard.press("ArrowUp")
     assert page.evaluate("document.activeElement.id") == "q"
+
+
+def test_who_goes_to_a_hit_before_the_last_answer_comes_stays_there(visit: Visit) -> None:
+    page = visit.go("/?q=red")
+    held: list[Route] = []
+    page.route("**/search", lambda route: held.append(route))
+    page.fill("#q", "red lamp")
+    page.wait_for_function("() => document.querySelector('#busy:not([hidden])')")
+    page.locator("#q").press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    gone_to = page.evaluate("document.activeElement.closest('.card').dataset.id")
+    with page.expect_response(lambda answer: answer.url.endswith("/search")):
+        held.pop().continue_()
+    visit.settle()
+    assert page.evaluate("document.activeElement.closest('.card')?.dataset.id") == gone_to
+    assert gone_to in visit.ids()
+
+
+def test_the_focus_does_not_come_back_after_it_went_on(visit: Visit) -> None:
+    page = visit.go("/?q=red")
+    page.locator(".card-link").first.click()
+    expect(page.locator("#detail")).to_be_visible()
+    where = page.evaluate(
+        """async () => {
+            document.querySelector("#detail .close").click();
+            document.getElementById("q").focus();
+            await new Promise((done) => setTimeout(done, 100));
+            return document.activeElement.id;
+        }"""
+    )
+    assert where == "q"
     page.keyboard.press("Escape")
     expect(page.locator("#q")).to_have_value("")
 

@@ -25,13 +25,16 @@ from tests.training_data import photo, write_captions, write_catalogue
 QUICK = ("--epochs", "30", "--learning-rate", "0.02", "--batch", "16", "--validation", "0.3")
 
 
-class SlowTowers(ColourTowers):
-    """Takes its time over the pictures, so that a test can stop it half-way."""
+class StuckTowers(ColourTowers):
+    """Never comes to the end of a second batch of pictures, so that a test can stop it half-way."""
+
+    batches = 0
 
     def image_features(self, pixels: "Sequence[object]") -> FloatArray:  # type: ignore[override]
-        features = super().image_features(pixels)  # type: ignore[arg-type]
-        time.sleep(0.3)
-        return features
+        self.batches += 1
+        if self.batches > 1:
+            time.sleep(600)
+        return super().image_features(pixels)  # type: ignore[arg-type]
 
 
 def load(name: str, **_: object) -> DualEncoder:
@@ -42,8 +45,8 @@ def load(name: str, **_: object) -> DualEncoder:
     if name == "plain":
         return ColourEncoder(name)
     encoder = colour_model(name)
-    if name == "slow":
-        encoder.towers = SlowTowers(name)
+    if name == "stuck":
+        encoder.towers = StuckTowers(name)
     return encoder
 
 
@@ -235,7 +238,7 @@ from tests.test_training_cli import load
 retrieval.encoders.load_encoder = load
 main()
 """
-    arguments = ["train", "heads", str(captions), "--base", "slow", "--out", "mine", "--cache", "kept"]
+    arguments = ["train", "heads", str(captions), "--base", "stuck", "--out", "mine", "--cache", "kept"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { meter } from "./card.js";
 import { $, announce, h, icon, iconButton } from "./dom.js";
 import { clauses, sentences } from "./explain.js";
+import { linkOf } from "./keyboard.js";
 import { picture } from "./picture.js";
 import { stage } from "./stage.js";
 import { asksSomething, go } from "./state.js";
@@ -16,7 +17,7 @@ let cameFrom = null; // the element that had the focus
 /** Shows the item that a state names, or closes. hits: those around it; query: of the search; actions: {more, less}. */
 export async function detail(now, { kinds, hits, query, actions, animate = true }) {
   loading?.abort();
-  if (now.open === null) return dialog.open && dialog.close();
+  if (now.open === null) return dialog.open && leave();
   const mine = (loading = new AbortController());
   const context = { now, kinds, hits, query, actions, signal: mine.signal };
   if (!dialog.open) {
@@ -72,12 +73,21 @@ dialog.addEventListener("cancel", (event) => {
 });
 dialog.addEventListener("click", (event) => event.target === dialog && close());
 dialog.addEventListener("close", () => {
+  if (shownId === null || dialog.open) return;
+  leave(); // the browser closed it by itself, as Chrome does at a second Esc without a click between
+  close();
+});
+
+/** At once: the event `close` comes later, when somebody may have moved the focus on. */
+function leave() {
   loading?.abort();
-  const card = document.querySelector(`.card[data-id="${CSS.escape(shownId ?? "")}"] .card-link`);
+  dialog.close();
+  const card = linkOf(shownId ?? "");
   (card ?? cameFrom ?? $("q")).focus({ preventScroll: !card });
   dialog.replaceChildren();
   shownId = null;
-});
+}
+
 dialog.addEventListener("keydown", (event) => {
   if (event.target.closest("input, select") || event.altKey || event.ctrlKey || event.metaKey) return;
   if (event.key === "ArrowRight") dialog.querySelector(".step.next")?.click();

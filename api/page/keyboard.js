@@ -5,6 +5,9 @@ import { $ } from "./dom.js";
 const grid = $("grid");
 const links = () => [...grid.querySelectorAll(".card-link")];
 
+/** The link of an item's card, if it is among the hits. */
+export const linkOf = (id) => grid.querySelector(`.card[data-id="${CSS.escape(id)}"] .card-link`);
+
 const columns = (all) => {
   const top = all[0]?.getBoundingClientRect().top;
   const next = all.findIndex((link) => link.getBoundingClientRect().top > top + 4);
