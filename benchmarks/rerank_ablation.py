@@ -41,7 +41,7 @@ RESULTS = Path(__file__).parent / "results" / "rerank_ablation.jsonl"
 VALIDATION = 0.1
 ALL = 1_000_000  # queries: none of the held-out ones is left out
 TIMED = 50
-ABLATED = replace(SETTINGS, bfloat16=True, passes=4, contrast_epochs=5, epochs=1, negatives=3)
+ABLATED = replace(SETTINGS, bfloat16=True, passes=4, contrast_epochs=5, epochs=0)
 
 
 def main() -> None:

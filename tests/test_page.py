@@ -734,7 +734,11 @@ def test_keys(visit: Visit) -> None:
 def test_who_goes_to_a_hit_before_the_last_answer_comes_stays_there(visit: Visit) -> None:
     page = visit.go("/?q=red")
     held: list[Route] = []
-    page.route("**/search", lambda route: held.append(route))
+
+    def hold(route: "Route") -> None:
+        held.append(route)
+
+    page.route("**/search", hold)
     page.fill("#q", "red lamp")
     page.wait_for_function("() => document.querySelector('#busy:not([hidden])')")
     page.locator("#q").press("ArrowDown")

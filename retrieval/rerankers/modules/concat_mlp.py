@@ -1,8 +1,8 @@
-"""Fusion by concatenation: an MLP on the joint vectors and mean tokens of both sides."""
+"""Fusion by concatenation: an MLP on the mean tokens of both sides."""
 
 from torch import Tensor, nn
 
-from retrieval.rerankers.modules.pair import MeansModule, Summaries
+from retrieval.rerankers.modules.pair import MeansModule, MeanToken
 from retrieval.tokens.value import TokenSpec
 
 
@@ -11,20 +11,20 @@ class ConcatMlp(MeansModule):
 
     def __init__(self, tokens: TokenSpec, dimension: int, hidden: int) -> None:
         super().__init__(tokens, dimension)
-        self.text = Summaries(dimension, tokens.text_width, hidden)
-        self.photo = Summaries(dimension, tokens.image_width, hidden, bias=False)  # the sum needs one
+        self.text = MeanToken(tokens.text_width, hidden)
+        self.photo = MeanToken(tokens.image_width, hidden, bias=False)  # the sum needs one
         self.mlp = nn.Sequential(nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, 1))
 
     def forward(
         self,
         text_tokens: Tensor,
         text_lengths: Tensor,
-        text_vectors: Tensor,
+        text_vectors: Tensor,  # noqa: ARG002 (the seam's)
         photo_tokens: Tensor,
         photo_lengths: Tensor,
-        photo_vectors: Tensor,
+        photo_vectors: Tensor,  # noqa: ARG002
     ) -> Tensor:
         """Logits [n]."""
-        text, photo = (text_tokens, text_lengths, text_vectors), (photo_tokens, photo_lengths, photo_vectors)
-        result: Tensor = self.mlp(self.text(*text) + self.photo(*photo))[:, 0]
+        both = self.text(text_tokens, text_lengths) + self.photo(photo_tokens, photo_lengths)
+        result: Tensor = self.mlp(both)[:, 0]
         return result

@@ -58,7 +58,7 @@ class PairModule(nn.Module):
 
 
 class MeansModule(PairModule):
-    """One that looks at nothing but the joint vectors and the mean tokens, so that many pairs cost little."""
+    """One that looks at nothing but the mean tokens, so that many pairs cost little."""
 
     contrast_batch = 128
 
@@ -77,11 +77,6 @@ def real_tokens(tokens: Tensor, lengths: Tensor) -> Tensor:
     return torch.arange(tokens.shape[1], device=tokens.device)[None] < lengths[:, None]
 
 
-def with_vector(vector: Tensor, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """The vector as the first token, which is always there: [n, 1 + length, width], and which are real."""
-    return torch.cat([vector[:, None], tokens], 1), torch.cat([lengths[:, None] >= 0, real_tokens(tokens, lengths)], 1)
-
-
 def mean_of_real(tokens: Tensor, real: Tensor) -> Tensor:
     """tokens [n, length, width], real bool [n, length] -> [n, width]; zeros for a row without any."""
     weight = real.to(tokens.dtype)[..., None]
@@ -93,20 +88,20 @@ def unit(rows: Tensor) -> Tensor:
     return rows / torch.sqrt((rows * rows).sum(-1, keepdim=True) + 1e-12)
 
 
-class Summaries(nn.Module):
-    """A linear layer on one side's joint vector and mean token: [n, hidden].
+class MeanToken(nn.Module):
+    """A linear layer on one side's mean token: [n, hidden].
 
-    The sum of two of these is a linear layer on all four concatenated, and broadcasts a side of one row.
+    The sum of two of these is a linear layer on both concatenated, and broadcasts a side of one row.
     """
 
-    def __init__(self, dimension: int, width: int, hidden: int, *, bias: bool = True) -> None:
+    def __init__(self, width: int, hidden: int, *, bias: bool = True) -> None:
         super().__init__()
-        self.linear = nn.Linear(dimension + width, hidden, bias=bias)
+        self.drop = nn.Dropout()
+        self.linear = nn.Linear(width, hidden, bias=bias)
 
-    def forward(self, tokens: Tensor, lengths: Tensor, vectors: Tensor) -> Tensor:
-        """tokens [n, length, width], lengths [n], vectors [n, dimension] -> [n, hidden]."""
-        mean = mean_of_real(tokens, real_tokens(tokens, lengths))
-        result: Tensor = self.linear(torch.cat([vectors, mean], -1))
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """tokens [n, length, width], lengths [n] -> [n, hidden]."""
+        result: Tensor = self.linear(self.drop(mean_of_real(tokens, real_tokens(tokens, lengths))))
         return result
 
 
