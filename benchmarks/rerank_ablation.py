@@ -2,7 +2,9 @@
 
 But for one: a batch of the first phase is what a kind can judge all pairs of, `contrast_batch` in each line. The same
 captions are seen as often, a third as often as by the recipe of the built-in reranker, and all kinds set hubs back; so
-each line has the network `without_hubs` too, and the first line is hubs set back without any network.
+each line has the network `without_hubs` too, and the first line is hubs set back without any network. `alone` is the
+candidates in the network's own order. Epoch and weights are those best on validation, be it by chance: training for use
+would take none that is not clearly better than the first stage.
 
     python -m benchmarks.rerank_ablation --data DIR [--cache DIR] [--kinds maxsim …] [--out FILE]
         [--contrast-epochs N] [--epochs N]
@@ -40,8 +42,9 @@ from retrieval.training.validation import validation_of
 RESULTS = Path(__file__).parent / "results" / "rerank_ablation.jsonl"
 VALIDATION = 0.1
 ALL = 1_000_000  # queries: none of the held-out ones is left out
+ALONE = 1e4  # weight of a match beside which no cosine counts
 TIMED = 50
-ABLATED = replace(SETTINGS, bfloat16=True, passes=4, contrast_epochs=5, epochs=0)
+ABLATED = replace(SETTINGS, bfloat16=True, passes=4, contrast_epochs=5, epochs=0, beyond=0.0)
 
 
 def main() -> None:
@@ -97,6 +100,7 @@ def main() -> None:
                 {
                     "reranked": (matches, dict(found.spec.weights)),
                     "without_hubs": (network, found.judged.combined(own)[0]),
+                    "alone": (network, dict.fromkeys(DIRECTIONS, ALONE)),
                 },
             ),
         }

@@ -200,6 +200,7 @@ def test_weight_and_margin_are_what_helps() -> None:
     assert success(found, helps, weight) == 1
     assert choose_weight([found], [-helps]) == 0
     assert choose_weight([few], [helps[:3]]) == 0  # two won of three may be chance
+    assert choose_weight([few], [helps[:3]], beyond=0.0) > 0
     margin = choose_margin([found], [helps], weight)
     assert 0.01 < margin < 0.7
     assert success(found, helps, weight, margin=margin) == 1

@@ -12,7 +12,8 @@ from retrieval.rerankers.order import order_of
 HUBS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 """Of hubness beside the network's logit."""
 WEIGHTS = (0.0, 0.001, 0.002, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
-BEYOND = 2.0  # standard deviations
+BEYOND = 2.0
+"""Standard deviations by which a match must win more queries than it loses, to count at all."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,18 @@ def sure(found: Candidates) -> npt.NDArray[np.float64]:
     return found.cosines[:, 0].astype(np.float64) - found.cosines[:, 1]
 
 
-def choose_weight(found: Sequence[Candidates], matches: Sequence[FloatArray]) -> float:
+def choose_weight(found: Sequence[Candidates], matches: Sequence[FloatArray], beyond: float = BEYOND) -> float:
     """The weight of WEIGHTS with the best mean success@1 over the checks; the least of those that are equal.
 
     0 unless it wins more queries than chance does: the best of several weights wins a few with any match, even of an
-    untrained module. As McNemar's test has it (Psychometrika 12, 1947), won - lost >= BEYOND * sqrt(won + lost).
+    untrained module. As McNemar's test has it (Psychometrika 12, 1947), won - lost >= beyond * sqrt(won + lost).
     """
     pairs = list(zip(found, matches, strict=True))
     best = WEIGHTS[int(np.argmax([np.mean([success(*one, weight) for one in pairs]) for weight in WEIGHTS]))]
     before = np.concatenate([succeeded(*one, 0.0) for one in pairs])
     after = np.concatenate([succeeded(*one, best) for one in pairs])
     won, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    return best if won - lost >= BEYOND * (won + lost) ** 0.5 else 0.0
+    return best if won - lost >= beyond * (won + lost) ** 0.5 else 0.0
 
 
 def choose_margin(found: Sequence[Candidates], matches: Sequence[FloatArray], weight: float) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 from retrieval.errors import TrainingError
 from retrieval.rerankers.modules.pair import PairModule
 from retrieval.training.averaged import Averaged
+from retrieval.training.combine import BEYOND
 from retrieval.training.contrast import contrast_loss, draw_batches, seen
 from retrieval.training.fit import Epoch
 from retrieval.training.hard_negatives import draw, mine
@@ -33,6 +34,7 @@ class RerankerSettings:
     patience: epochs without a better figure before a phase ends. views: further views of each photo, see `view_of`.
     average: decay of the running average of all weights, which is what is judged and kept.
     bfloat16: compute in bfloat16, which takes half of the time on processors that have it.
+    beyond: how clearly a match must help on validation to count, see `choose_weight`.
     """
 
     kind: str = "cross_attention"
@@ -51,6 +53,7 @@ class RerankerSettings:
     views: int = 0
     patience: int = 4
     depth: int = 20
+    beyond: float = BEYOND
     seed: int = 0
 
 

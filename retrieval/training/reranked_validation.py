@@ -10,7 +10,7 @@ from retrieval.arrays import FloatArray
 from retrieval.rerankers.base import Direction, Reranker
 from retrieval.rerankers.modules.pair import PairModule
 from retrieval.tokens.value import Tokens
-from retrieval.training.combine import Candidates, choose_margin, choose_weight, success
+from retrieval.training.combine import BEYOND, Candidates, choose_margin, choose_weight, success
 from retrieval.training.pairs import IntArray
 from retrieval.training.reranker_data import TokenTowers
 from retrieval.training.validation import Validation
@@ -38,9 +38,15 @@ class Asked:
 
 
 class RerankedValidation:
-    """asked: what is judged, in the order of the checks. most: queries of each check and direction."""
+    """asked: what is judged, in the order of the checks.
 
-    def __init__(self, validation: Validation, towers: TokenTowers, depth: int, most: int = MOST) -> None:
+    most: queries of each check and direction. beyond: see `choose_weight`.
+    """
+
+    def __init__(
+        self, validation: Validation, towers: TokenTowers, depth: int, most: int = MOST, *, beyond: float = BEYOND
+    ) -> None:
+        self.beyond = beyond
         self.photos, self.texts = towers.photos(validation.images), towers.texts(validation.texts)
         self.asked: list[Asked] = []
         for check in validation.checks:
@@ -81,7 +87,7 @@ class RerankedValidation:
         for direction in DIRECTIONS:
             own = [at for at, one in enumerate(self.asked) if one.direction == direction]
             found = [self.asked[at].candidates for at in own]
-            weights[direction] = choose_weight(found, [matches[at] for at in own])
+            weights[direction] = choose_weight(found, [matches[at] for at in own], self.beyond)
             margins[direction] = choose_margin(found, [matches[at] for at in own], weights[direction])
         return weights, margins
 

@@ -93,7 +93,7 @@ def train_reranker(
     rows = [row for row, part in enumerate(found.parts) if part == "train" and own[row]]
     checks = validation_of(found)
     require_enough(found, rows, checks, validation)
-    judged = RerankedValidation(checks, towers, settings.depth)
+    judged = RerankedValidation(checks, towers, settings.depth, beyond=settings.beyond)
     nothing: dict[Direction, float] = dict.fromkeys(DIRECTIONS, 0.0)
     spec = RerankerSpec("new", settings.kind, "", towers.spec, nothing, nothing)
 
@@ -115,7 +115,7 @@ def train_reranker(
         before=float(np.mean(before)),
         on_epoch=on_epoch,
     )
-    judged = RerankedValidation(checks, towers, settings.depth, FINALLY)
+    judged = RerankedValidation(checks, towers, settings.depth, FINALLY, beyond=settings.beyond)
     before = judged.success([np.zeros_like(one.candidates.cosines) for one in judged.asked], nothing)
     final = without_hubs(fitted.module, pairs, judged, matches(fitted.module), settings.seed)
     weights, margins = judged.combined(final)
