@@ -6,8 +6,9 @@ each line has the network `without_hubs` too, and the first line is hubs set bac
 candidates in the network's own order. Epoch and weights are those best on validation, be it by chance: training for use
 would take none that is not clearly better than the first stage.
 
-    python -m benchmarks.rerank_ablation --data DIR [--cache DIR] [--kinds maxsim …] [--out FILE]
-        [--contrast-epochs N] [--epochs N]
+    python -m benchmarks.rerank_ablation --data DIR [--cache DIR] [--kinds maxsim …] [--full] [--out FILE]
+
+--full trains as long as that recipe and with its views of each photo; those lines have its `contrast_epochs`, 8.
 
 DIR holds `flickr8k/captions.jsonl`. Of its split `train`, the pictures that the starter's heads were trained on train
 and the others, `part_of("flickr8k", image, held_out=0, validation=0.1)`, choose; the split `val` is reported.
@@ -33,10 +34,11 @@ from retrieval.rerankers.registry import KINDS
 from retrieval.rerankers.torch_reranker import TorchReranker
 from retrieval.training.data import TrainingData
 from retrieval.training.gather import gather
+from retrieval.training.recipes.starter_reranker import RECIPE
 from retrieval.training.reranked_validation import DIRECTIONS, RerankedValidation
 from retrieval.training.reranker_data import TokenTowers
 from retrieval.training.splits import part_of
-from retrieval.training.train_reranker import SETTINGS, train_reranker
+from retrieval.training.train_reranker import train_reranker
 from retrieval.training.validation import validation_of
 
 RESULTS = Path(__file__).parent / "results" / "rerank_ablation.jsonl"
@@ -44,7 +46,8 @@ VALIDATION = 0.1
 ALL = 1_000_000  # queries: none of the held-out ones is left out
 ALONE = 1e4  # weight of a match beside which no cosine counts
 TIMED = 50
-ABLATED = replace(SETTINGS, bfloat16=True, passes=4, contrast_epochs=5, epochs=0, beyond=0.0)
+FULL = replace(RECIPE, epochs=0, beyond=0.0)
+ABLATED = replace(FULL, passes=4, contrast_epochs=5, views=0)
 
 
 def main() -> None:
@@ -52,8 +55,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    parser.add_argument("--contrast-epochs", type=int, default=ABLATED.contrast_epochs)
-    parser.add_argument("--epochs", type=int, default=ABLATED.epochs)
+    parser.add_argument("--full", action="store_true", help="as long as the recipe")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     captions = arguments.data / "flickr8k" / "captions.jsonl"
@@ -67,7 +69,7 @@ def main() -> None:
     said = {"benchmark": "rerank_ablation", "data": "flickr8k, val held out", "depth": ABLATED.depth}
     hubs_told = False
     for kind in arguments.kinds:
-        settings = replace(ABLATED, kind=kind, epochs=arguments.epochs, contrast_epochs=arguments.contrast_epochs)
+        settings = replace(FULL if arguments.full else ABLATED, kind=kind)
         started = time.monotonic()
         found = train_reranker(data, encoder, settings, validation=VALIDATION, cache=arguments.cache, seen=seen)
         seconds = time.monotonic() - started
@@ -88,7 +90,6 @@ def main() -> None:
             "kind": kind,
             "contrast_epochs": settings.contrast_epochs,
             "contrast_batch": min(settings.contrast_batch, module.contrast_batch),
-            "epochs": settings.epochs,
             "best_epoch": found.fitted.epoch,
             "parameters": found.spec.facts["parameters"],
             "hub_weights": taken_off.tolist(),
