@@ -1,14 +1,15 @@
 """Which kind of reranker is worth most on Flickr8k, all trained with the same settings on the starter's tokens.
 
-But for one: a batch of the first phase is what a kind can judge all pairs of, `contrast_batch` in each line. The same
-captions are seen as often, a third as often as by the recipe of the built-in reranker, and all kinds set hubs back; so
-each line has the network `without_hubs` too, and the first line is hubs set back without any network. `alone` is the
-candidates in the network's own order. Epoch and weights are those best on validation, be it by chance: training for use
-would take none that is not clearly better than the first stage.
+But for one: a batch is what a kind can judge all pairs of, `contrast_batch` in each line. All run the first phase of
+training alone, since the second taught the built-in reranker nothing. So the second look and the head of cross
+attention have no say, and of its `parameters` fewer are `trained`. Captions are seen a third as often as by the recipe
+of the built-in reranker, with --full as often, and with its views of each photo.
+
+All kinds set hubs back; so each line has the network `without_hubs` too, and the first line is hubs set back without
+any network. `alone` is the candidates in the network's own order. Epoch and weights are those best on validation, be it
+by chance: training for use would take none that is not clearly better than the first stage.
 
     python -m benchmarks.rerank_ablation --data DIR [--cache DIR] [--kinds maxsim …] [--full] [--out FILE]
-
---full trains as long as that recipe and with its views of each photo; those lines have its `contrast_epochs`, 8.
 
 DIR holds `flickr8k/captions.jsonl`. Of its split `train`, the pictures that the starter's heads were trained on train
 and the others, `part_of("flickr8k", image, held_out=0, validation=0.1)`, choose; the split `val` is reported.
@@ -55,7 +56,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    parser.add_argument("--full", action="store_true", help="as long as the recipe")
+    parser.add_argument("--full", action="store_true", help="as long as the recipe trains")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     captions = arguments.data / "flickr8k" / "captions.jsonl"
@@ -89,9 +90,12 @@ def main() -> None:
         line = {
             "kind": kind,
             "contrast_epochs": settings.contrast_epochs,
+            "passes": settings.passes,
+            "views": settings.views,
             "contrast_batch": min(settings.contrast_batch, module.contrast_batch),
             "best_epoch": found.fitted.epoch,
             "parameters": found.spec.facts["parameters"],
+            "trained": sum(one.numel() for one in module.parameters() if one.grad is not None),
             "hub_weights": taken_off.tolist(),
             "weights": dict(found.spec.weights),
             "ms_per_query": round(milliseconds(reranker, held_out), 2),

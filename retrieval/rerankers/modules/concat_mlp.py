@@ -15,16 +15,7 @@ class ConcatMlp(MeansModule):
         self.photo = MeanToken(tokens.image_width, hidden, bias=False)  # the sum needs one
         self.mlp = nn.Sequential(nn.GELU(), nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, 1))
 
-    def forward(
-        self,
-        text_tokens: Tensor,
-        text_lengths: Tensor,
-        text_vectors: Tensor,  # noqa: ARG002 (the seam's)
-        photo_tokens: Tensor,
-        photo_lengths: Tensor,
-        photo_vectors: Tensor,  # noqa: ARG002
-    ) -> Tensor:
-        """Logits [n]."""
-        both = self.text(text_tokens, text_lengths) + self.photo(photo_tokens, photo_lengths)
-        result: Tensor = self.mlp(both)[:, 0]
-        return result
+    def fused(self, text: Tensor, photo: Tensor) -> Tensor:
+        """The sum is the first layer's, on both sides concatenated."""
+        logits: Tensor = self.mlp(text + photo)[..., 0]
+        return logits

@@ -8,28 +8,19 @@ from retrieval.tokens.value import TokenSpec
 
 
 class Gating(MeansModule):
-    """hidden: of each side and of the gate, which sees both sides and chooses between them number by number."""
+    """hidden: of each side and of the gate, which sees both sides and chooses between them number by number.
+
+    So a side has twice as many numbers: its own, and its share of the gate.
+    """
 
     def __init__(self, tokens: TokenSpec, dimension: int, hidden: int) -> None:
         super().__init__(tokens, dimension)
-        self.text = MeanToken(tokens.text_width, hidden)
-        self.photo = MeanToken(tokens.image_width, hidden)
-        self.text_gate = MeanToken(tokens.text_width, hidden)
-        self.photo_gate = MeanToken(tokens.image_width, hidden, bias=False)  # the sum needs one
+        self.text, self.photo = (MeanToken(w, 2 * hidden) for w in (tokens.text_width, tokens.image_width))
         self.mlp = nn.Sequential(nn.Linear(hidden, hidden), nn.GELU(), nn.Linear(hidden, 1))
 
-    def forward(
-        self,
-        text_tokens: Tensor,
-        text_lengths: Tensor,
-        text_vectors: Tensor,  # noqa: ARG002 (the seam's)
-        photo_tokens: Tensor,
-        photo_lengths: Tensor,
-        photo_vectors: Tensor,  # noqa: ARG002
-    ) -> Tensor:
-        """Logits [n]."""
-        text, photo = (text_tokens, text_lengths), (photo_tokens, photo_lengths)
-        gate = torch.sigmoid(self.text_gate(*text) + self.photo_gate(*photo))
-        fused = gate * torch.tanh(self.photo(*photo)) + (1 - gate) * torch.tanh(self.text(*text))
-        result: Tensor = self.mlp(fused)[:, 0]
-        return result
+    def fused(self, text: Tensor, photo: Tensor) -> Tensor:
+        """Equations of the paper's section 3.1."""
+        (said, text_gate), (shown, photo_gate) = text.chunk(2, -1), photo.chunk(2, -1)
+        gate = torch.sigmoid(text_gate + photo_gate)
+        logits: Tensor = self.mlp(gate * torch.tanh(shown) + (1 - gate) * torch.tanh(said))[..., 0]
+        return logits

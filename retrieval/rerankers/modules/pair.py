@@ -19,11 +19,11 @@ Sides = tuple[Tensor, Tensor, Tensor]
 class PairModule(nn.Module):
     """tokens: the ones it reads. dimension: of the joint vectors.
 
-    contrast_batch: how many texts and photos `all_pairs` can take at once in training: 64 by 64 are as many pairs as a
-    step of the second phase has four times. hub_weight: of how much of a hub a text and a photo are.
+    contrast_batch: how many texts and photos `all_pairs` can take at once in training, by memory and time.
+    hub_weight: of how much of a hub a text and a photo are.
     """
 
-    contrast_batch = 64
+    contrast_batch: int
     hub_weight: Tensor
     text_bank: Tensor
     photo_bank: Tensor
@@ -50,26 +50,39 @@ class PairModule(nn.Module):
 
     def all_pairs(self, texts: Sides, photos: Sides) -> Tensor:
         """Logits [texts, photos] of all pairs, for training: by this module, or by what it can judge so many by."""
-        n, m = len(texts[1]), len(photos[1])
-        said = (each.repeat_interleave(m, 0) for each in texts)
-        shown = (each.repeat(n, *[1] * (each.ndim - 1)) for each in photos)
-        logits: Tensor = self(*said, *shown)
-        return logits.reshape(n, m)
+        raise NotImplementedError
 
 
 class MeansModule(PairModule):
-    """One that looks at nothing but the mean tokens, so that many pairs cost little."""
+    """One that looks at nothing but the mean tokens, each side for itself before it fuses them.
+
+    text, photo: (tokens [n, length, width], lengths [n]) -> what is fused, [n, any]. So for all pairs of a batch each
+    side is looked at, and drops some of it, once.
+    """
 
     contrast_batch = 128
+    text: nn.Module
+    photo: nn.Module
+
+    def fused(self, text: Tensor, photo: Tensor) -> Tensor:
+        """Of both, which broadcast: logits [...]."""
+        raise NotImplementedError
+
+    def forward(
+        self,
+        text_tokens: Tensor,
+        text_lengths: Tensor,
+        text_vectors: Tensor,  # noqa: ARG002 (the seam's)
+        photo_tokens: Tensor,
+        photo_lengths: Tensor,
+        photo_vectors: Tensor,  # noqa: ARG002
+    ) -> Tensor:
+        """Logits [n]."""
+        return self.fused(self.text(text_tokens, text_lengths), self.photo(photo_tokens, photo_lengths))
 
     def all_pairs(self, texts: Sides, photos: Sides) -> Tensor:
-        """See `PairModule.all_pairs`: the mean token stands for all, before rows are repeated."""
-        return super().all_pairs(_as_mean(texts), _as_mean(photos))
-
-
-def _as_mean(side: Sides) -> Sides:
-    tokens, lengths, vectors = side
-    return mean_of_real(tokens, real_tokens(tokens, lengths))[:, None], lengths.clamp(max=1), vectors
+        """See `PairModule.all_pairs`."""
+        return self.fused(self.text(*texts[:2])[:, None], self.photo(*photos[:2])[None])
 
 
 def real_tokens(tokens: Tensor, lengths: Tensor) -> Tensor:
@@ -89,10 +102,7 @@ def unit(rows: Tensor) -> Tensor:
 
 
 class MeanToken(nn.Module):
-    """A linear layer on one side's mean token: [n, hidden].
-
-    The sum of two of these is a linear layer on both concatenated, and broadcasts a side of one row.
-    """
+    """A linear layer on one side's mean token: [n, hidden]. The sum of two is one on both concatenated."""
 
     def __init__(self, width: int, hidden: int, *, bias: bool = True) -> None:
         super().__init__()
