@@ -1,4 +1,4 @@
-"""The two kinds of arrays that go from hand to hand."""
+"""Arrays by what they hold: FloatArray vectors and scores, IdArray ids of rows and items."""
 
 import numpy as np
 import numpy.typing as npt

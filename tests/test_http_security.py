@@ -129,8 +129,10 @@ def test_ready_names_collections_to_those_with_a_key_only(locked: int) -> None:
     for headers in ({}, {"X-API-Key": "wrong"}):
         answer = ask(locked, "GET", "/ready", headers=headers)
         assert (answer.status, json.loads(answer.body)) == (200, {"status": "ready", "collections": []})
-    [one] = json.loads(ask(locked, "GET", "/ready", headers={"X-API-Key": READ}).body)["collections"]
+    answer = ask(locked, "GET", "/ready", headers={"X-API-Key": READ})
+    [one] = json.loads(answer.body)["collections"]
     assert (one["name"], one["model"]) == ("shop", "colour")
+    assert answer.headers["cache-control"] == "no-store"  # or a proxy would show it to others
 
 
 def test_what_is_wrong_with_a_collection_is_told_to_those_with_a_key_only(tmp_path: Path) -> None:
@@ -204,6 +206,7 @@ def test_the_description_says_which_routes_ask_for_a_key(app: FastAPI, locked: i
         path for path, methods in described["paths"].items() for one in methods.values() if "security" in one
     }
     assert open_to_all == {"/health", "/ready"}
+    assert described["paths"]["/ready"]["get"]["security"] == [{}, {"key": []}, {"bearer": []}]
     assert "security" not in app.openapi()  # of a server that asks for none
 
 

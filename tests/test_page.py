@@ -729,6 +729,8 @@ def test_keys(visit: Visit) -> None:
     assert focused() == 0
     page.keyboard.press("ArrowUp")
     assert page.evaluate("document.activeElement.id") == "q"
+    page.keyboard.press("Escape")
+    expect(page.locator("#q")).to_have_value("")
 
 
 def test_who_goes_to_a_hit_before_the_last_answer_comes_stays_there(visit: Visit) -> None:
@@ -764,8 +766,37 @@ def test_the_focus_does_not_come_back_after_it_went_on(visit: Visit) -> None:
         }"""
     )
     assert where == "q"
+
+
+FOCUSED = "document.activeElement.closest('.card')?.dataset.id ?? document.activeElement.id"
+
+
+def test_the_focus_goes_to_a_hit_where_the_item_that_was_open_is_none(visit: Visit) -> None:
+    page = visit.go("/?q=red&f.colour=Red&item=yellow-vase")
+    expect(page.locator("#detail h2")).to_have_text("Yellow vase")
     page.keyboard.press("Escape")
-    expect(page.locator("#q")).to_have_value("")
+    expect(page.locator("#detail")).to_be_hidden()
+    assert page.evaluate(FOCUSED) == visit.ids()[0]
+
+
+def test_the_focus_stays_among_the_hits_when_one_steers(visit: Visit) -> None:
+    page = visit.go("/?q=red")
+    [first, *_] = visit.ids()
+    page.locator(f".card[data-id={first}] .steer button").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(f".card[data-id={first}]")).to_have_count(0)  # it is what is searched by now
+    visit.settle()
+    assert page.evaluate(FOCUSED) == visit.ids()[0]
+
+
+def test_details_that_the_browser_closes_by_itself(visit: Visit) -> None:
+    page = visit.go("/?q=red")
+    page.locator(".card-link").first.click()
+    expect(page.locator("#detail h2")).to_be_visible()
+    assert "item=" in page.url
+    page.evaluate("document.querySelector('#detail').close()")
+    page.wait_for_function("() => !location.search.includes('item=')")
+    assert page.evaluate(FOCUSED) == visit.ids()[0]
 
 
 def test_everything_has_a_name(visit: Visit) -> None:

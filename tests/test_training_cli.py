@@ -243,11 +243,14 @@ main()
     process = subprocess.Popen(
         [sys.executable, "-c", program, *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.monotonic() + 60
-    while not list((tmp_path / "kept").rglob("*.safetensors")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "kept").rglob("*.safetensors")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130, err
     assert "No heads were written" in err
     assert not [path for path in tmp_path.iterdir() if "mine" in path.name]

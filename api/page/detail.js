@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { meter } from "./card.js";
 import { $, announce, h, icon, iconButton } from "./dom.js";
 import { clauses, sentences } from "./explain.js";
-import { linkOf } from "./keyboard.js";
+import { firstLink, focusHit, linkOf } from "./keyboard.js";
 import { picture } from "./picture.js";
 import { stage } from "./stage.js";
 import { asksSomething, go } from "./state.js";
@@ -83,7 +83,9 @@ function leave() {
   loading?.abort();
   dialog.close();
   const card = linkOf(shownId ?? "");
-  (card ?? cameFrom ?? $("q")).focus({ preventScroll: !card });
+  const before = cameFrom?.isConnected && cameFrom !== document.body ? cameFrom : null;
+  if (card) focusHit(card);
+  else (before ?? firstLink() ?? $("q")).focus({ preventScroll: true });
   dialog.replaceChildren();
   shownId = null;
 }

@@ -5,6 +5,8 @@ import { $ } from "./dom.js";
 const grid = $("grid");
 const links = () => [...grid.querySelectorAll(".card-link")];
 
+export const firstLink = () => grid.querySelector(".card-link");
+
 /** The link of an item's card, if it is among the hits. */
 export const linkOf = (id) => grid.querySelector(`.card[data-id="${CSS.escape(id)}"] .card-link`);
 

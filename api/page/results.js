@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { card, notice, skeleton } from "./card.js";
 import { $, announce, h } from "./dom.js";
-import { focusHit, linkOf } from "./keyboard.js";
+import { firstLink, linkOf } from "./keyboard.js";
 import { PAGE, queryOf, settled } from "./query.js";
 import { asksSomething, go } from "./state.js";
 import { count, plural, priceField } from "./words.js";
@@ -57,13 +57,12 @@ function waiting(now) {
 function draw(answer) {
   const { state, actions, kinds } = context;
   const old = new Map([...grid.children].map((node) => [node.dataset.id, node]));
-  const by = document.activeElement; // a hit, if somebody went there before this answer came
-  const focused = by.matches("#grid .card-link") ? by.closest(".card").dataset.id : null;
+  const focused = document.activeElement.closest("#grid .card")?.dataset.id; // its card goes, the focus must not
   const options = { priceName: priceField(kinds), actions };
   grid.replaceChildren(...answer.hits.map((hit) => fresh(hit, options, old.get(hit.item_id))));
   grid.classList.toggle("dim", answer.nothing_fits === true);
   if (grid.firstChild) grid.firstChild.querySelector("a").tabIndex = 0;
-  if (focused !== null) focusHit(linkOf(focused) ?? grid.querySelector(".card-link"));
+  if (focused) (linkOf(focused) ?? firstLink() ?? $("q")).focus({ preventScroll: true });
   $("notices").replaceChildren(...noticesFor(answer, state));
   $("count").replaceChildren(...told(answer, state));
   $("facets-show").textContent = `Show ${plural(answer.matched, "item")}`;

@@ -1,1 +1,1 @@
-"""`catalens train`: `options.py` parses, `commands.py` does it."""
+"""`catalens train`: `options.py` parses, `heads.py` and `reranker.py` do it, on what `data.py` reads."""

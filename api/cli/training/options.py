@@ -71,7 +71,8 @@ def heads(
     The heads go on from the base's own and are kept only if they are better on the validation part. Features are kept,
     so that a second run trains at once.
     """
-    from api.cli.training import commands
+    from api.cli.training import heads
+    from api.cli.training.data import DataChoice
 
     if out is None and not dry_run:
         raise typer.BadParameter("say where the heads go: --out DIR", param_hint="--out")
@@ -79,8 +80,8 @@ def heads(
     given = {"epochs": epochs, "batch": batch, "learning_rate": learning_rate}
     asked |= {name: value for name, value in given.items() if value is not None}
     languages = [one.strip() for one in language.split(",") if one.strip()]
-    chosen = commands.DataChoice(data, split, languages, images_dir)
-    commands.train(chosen, base, out, asked, validation, cache, runtime=runtime, dry_run=dry_run, as_json=json)
+    chosen = DataChoice(data, split, languages, images_dir)
+    heads.train(chosen, base, out, asked, validation, cache, runtime=runtime, dry_run=dry_run, as_json=json)
 
 
 class Kind(StrEnum):
@@ -143,8 +144,8 @@ def reranker(
     It learns to tell the right candidates of the first stage from the wrong ones, and how much its opinion counts is
     chosen on the validation part: nothing, if it does not help. Tokens are kept, so that a second run trains at once.
     """
-    from api.cli.training import reranker as commands
-    from api.cli.training.commands import DataChoice
+    from api.cli.training import reranker
+    from api.cli.training.data import DataChoice
 
     if out is None and not dry_run:
         raise typer.BadParameter("say where the reranker goes: --out DIR", param_hint="--out")
@@ -154,7 +155,7 @@ def reranker(
     asked |= {name: value for name, value in given.items() if value is not None}
     languages = [one.strip() for one in language.split(",") if one.strip()]
     chosen = DataChoice(data, split, languages, images_dir)
-    commands.train(chosen, base, out, asked, validation, cache, runtime=runtime, dry_run=dry_run, as_json=json)
+    reranker.train(chosen, base, out, asked, validation, cache, runtime=runtime, dry_run=dry_run, as_json=json)
 
 
 def register(main: typer.Typer) -> None:

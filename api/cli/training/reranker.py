@@ -11,7 +11,7 @@ from rich.text import Text
 
 from api.cli.formats import one_line
 from api.cli.output import err, out, print_json
-from api.cli.training.commands import LABELS, DataChoice, say_data
+from api.cli.training.data import LABELS, DataChoice, say_data
 
 if TYPE_CHECKING:
     from retrieval.training.train_reranker import TrainedReranker

@@ -35,8 +35,8 @@ def needed_scope(method: str, path: str) -> KeyScope | None:
 class ApiKeyCheck:
     """Lets a request through that shows a key of the right scope: 401 without one, 403 where the key may only read.
 
-    What is kept of the key is then `request.state.api_key`, None on a path that is open where none was shown. It
-    comes before any of the body is read.
+    What is kept of the key is then `request.state.api_key`; on a path that is open it is None where no known key was
+    shown. All this is before any of the body is read.
     """
 
     def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:

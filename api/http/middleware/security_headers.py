@@ -44,7 +44,7 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self.headers.items():
                     headers[name] = value
-                if "/v1/" in scope["path"]:
+                if "/v1/" in scope["path"] or scope["path"].endswith("/ready"):
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)
 

@@ -1,51 +1,24 @@
 """What `catalens train heads` does and prints."""
 
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from api.cli.formats import one_line
 from api.cli.output import err, out, print_json
+from api.cli.training.data import LABELS, DataChoice, say_data
 
 if TYPE_CHECKING:
-    from retrieval.training.data import TrainingData
     from retrieval.training.train_heads import Trained
 
-LABELS = {"images": "Encoding pictures", "texts": "Encoding texts", "epochs": "Training epochs"}
 FEW_JUDGED = 400  # validation pictures below which 5 points of success@1 may be chance
 SHOWN_UNREADABLE = 10
-
-
-@dataclass(frozen=True)
-class DataChoice:
-    """Training data as asked for on the command line."""
-
-    names: Sequence[str]
-    split: str = ""
-    languages: Sequence[str] = ()
-    images_dir: Path | None = None
-
-    def read(self) -> "TrainingData":
-        """Read the sets; a built-in one is fetched first, which stderr says."""
-        from indexer.training_data import read_training_data
-        from retrieval.settings import cache_dir
-
-        return read_training_data(
-            self.names,
-            cache_dir=cache_dir(),
-            on_message=partial(err.print, markup=False, soft_wrap=True),
-            split=self.split,
-            languages=self.languages,
-            images_dir=self.images_dir,
-        )
 
 
 def train(
@@ -106,21 +79,6 @@ def train(
         sys.exit(130)
     features = began.get("epochs", ended) - started
     _report(trained, folder, {"features": features, "training": ended - started - features}, as_json=as_json)
-
-
-def say_data(console: Console, data: "TrainingData") -> None:
-    """Print what is trained on, by data set and together."""
-    for source, counts in data.summary().items():
-        pictures, texts, *groups = counts.items()
-        listed = ", ".join(f"{count:,} {group.removesuffix(' texts')}" for group, count in groups)
-        line = f"{source}: {pictures[1]:,} pictures with {texts[1]:,} different texts ({listed})"
-        console.print(Text(one_line(line)), soft_wrap=True)
-    pairs = sum(len(texts) for one in data.pictures for texts in one.texts.values())
-    languages = f"; languages: {', '.join(data.languages)}" if data.languages else ""
-    line = f"together: {len(data.pictures):,} pictures, {pairs / max(1, len(data.pictures)):.1f} texts each{languages}"
-    console.print(Text(line), soft_wrap=True)
-    for note in data.notes:
-        console.print(Text(one_line(f"note: {note}")), style="dim", soft_wrap=True)
 
 
 def _report(trained: "Trained", folder: Path, seconds: Mapping[str, float], *, as_json: bool) -> None:
