@@ -789,6 +789,15 @@ def test_the_focus_stays_among_the_hits_when_one_steers(visit: Visit) -> None:
     assert page.evaluate(FOCUSED) == visit.ids()[0]
 
 
+def test_the_focus_goes_to_what_may_be_done_when_a_search_fails(visit: Visit) -> None:
+    page = visit.go("/?q=red")
+    page.route("**/search", lambda route: route.fulfill(status=500, json={"error": {"message": "It broke."}}))
+    page.locator(".card .steer button").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Try again")).to_be_focused()
+    visit.wrong.clear()  # the browser tells of each answer that was an error
+
+
 def test_details_that_the_browser_closes_by_itself(visit: Visit) -> None:
     page = visit.go("/?q=red")
     page.locator(".card-link").first.click()

@@ -114,6 +114,7 @@ const filtersOff = () => button("Take all filters off", () => go({ values: {}, r
 const button = (text, onclick) => h("button", { class: "button", type: "button", text, onclick });
 
 function failed(error, again, filtered) {
+  const focused = grid.contains(document.activeElement);
   shown = { hits: [], matched: 0 };
   grid.replaceChildren();
   grid.classList.remove("dim");
@@ -129,6 +130,7 @@ function failed(error, again, filtered) {
       ...(filtered ? [filtersOff()] : []),
     ),
   );
+  if (focused) ($("notices").querySelector("button") ?? $("q")).focus();
 }
 
 const isMore = () => shown.hits.length > 0 && shown.hits.length < shown.matched && !shown.ended;
