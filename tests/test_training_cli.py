@@ -232,9 +232,10 @@ def test_what_goes_wrong_is_said(
 def test_ctrl_c_keeps_the_features_and_writes_no_folder(tmp_path: Path) -> None:
     captions = write_captions(tmp_path, 150)
     program = """
-import sys, retrieval.encoders
+import signal, sys, retrieval.encoders
 from api.cli import main
 from tests.test_training_cli import load
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests in the background may have it ignored
 retrieval.encoders.load_encoder = load
 main()
 """
