@@ -201,6 +201,14 @@ def test_bad_pictures(client: TestClient, data: bytes) -> None:
     assert answer.json()["error"]["hint"] == "send the bytes of a JPEG, PNG, WebP or HEIC file"
 
 
+@pytest.mark.parametrize("way", [{"rerank_deadline": 5}, {"rerank_when": "uncertain"}])
+def test_a_way_to_rerank_where_nothing_is_reranked(client: TestClient, way: dict[str, Any]) -> None:
+    answer = client.post(SEARCH, json={"words": "red", **way})
+    assert (answer.status_code, answer.json()["error"]["field"]) == (422, *way)
+    assert client.post(SEARCH, json={"words": "red", "rerank": 5, **way}).status_code == 200
+    assert client.post(SEARCH, json={"words": "red", "rerank_when": "always"}).status_code == 200
+
+
 def test_ready_names_models_and_revisions(client: TestClient) -> None:
     answer = client.get("/ready")
     assert answer.status_code == 200

@@ -19,6 +19,7 @@ from retrieval.rerankers.modules.pair import PairModule
 from retrieval.rerankers.registry import KINDS
 from retrieval.rerankers.torch_reranker import TorchReranker, graph_source
 from retrieval.runtime import choose, store
+from retrieval.runtime.openvino_graph import OpenVinoGraph
 from tests.reranked import DIMENSION, SMALL, photos_of, spec_of, texts_of
 
 
@@ -105,6 +106,17 @@ def test_a_cache_that_cannot_be_written_means_torch(folder: Path) -> None:
     store.exports_dir().parent.mkdir(parents=True)
     store.exports_dir().write_text("a file where the folder should be")
     assert load_reranker(str(folder), runtime="auto").runtime == "torch"
+
+
+def test_its_slow_first_call_is_over_when_it_is_opened(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_reranker(str(folder), runtime="openvino")
+    compiled: list[bool] = []
+    opens = OpenVinoGraph._open
+    monkeypatch.setattr(OpenVinoGraph, "_open", lambda graph, how: compiled.append(True) or opens(graph, how))
+    reranker = load_reranker(str(folder), runtime="openvino")
+    assert compiled == [True]
+    reranker.match(texts_of(1), photos_of(20))
+    assert compiled == [True]
 
 
 def test_opening_an_export_needs_no_torch(folder: Path) -> None:

@@ -472,7 +472,8 @@ class TestNeverFails:
         assert ids(answer)[:2] == [WRONG, RIGHT]
         assert (answer.hits[0].first_rank, answer.hits[0].rerank_score) == (1, None)
         assert answer.notes == (
-            "not reranked: 1 photos whose tokens are missing or damaged; catalens index --add-tokens adds them",
+            "1 of them kept their places: the photos have no tokens, or damaged ones; catalens index --add-tokens adds "
+            "them",
         )
         assert answer.reranked is not None
         assert answer.reranked["scored"] == 19
@@ -490,7 +491,7 @@ class TestNeverFails:
             searcher = Searcher(plain.collection, HalvesEncoder(), HalvesReranker(spec_of_halves()))
             answer = searcher.search(QUERY, k=20, rerank=20)
         assert answer.reranked is not None and answer.reranked["scored"] == 19
-        assert answer.notes[0].startswith("not reranked: 1 photos whose tokens are missing or damaged")
+        assert answer.notes[0].startswith("1 of them kept their places: the photos have no tokens, or damaged ones")
 
     @pytest.mark.parametrize("record", ["no json", "[]", "{}", '{"encoder": "x"}', "7", ""])
     def test_a_damaged_record_of_what_the_tokens_are(self, tmp_path: Path, record: str) -> None:
@@ -685,8 +686,9 @@ class TestGiven:
             Searcher(searcher.collection, ColourEncoder("halves"), HalvesReranker(spec_of_halves()))
 
     def test_one_that_is_not_there(self, shop: Path, tmp_path: Path) -> None:
-        with pytest.raises(WeightsUnavailable, match="cannot read"):
+        with pytest.raises(WeightsUnavailable, match="is no reranker") as caught:
             Searcher.open(shop, HalvesEncoder(), reranker=str(tmp_path))
+        assert "train reranker" in caught.value.hint
 
 
 class TestTyped:

@@ -143,6 +143,7 @@ def test_an_address_that_is_not_this_machines(shop: Path, run: Run, no_model: No
         code, _, err = run("serve", "--collection", shop, "--host", host)
         assert code == 1
         assert err.startswith(f"error: cannot listen on {host}")
+        assert "give --host 127.0.0.1" in err
 
 
 def test_a_missing_collection_is_said_before_a_model_is_loaded(tmp_path: Path, run: Run, no_model: None) -> None:

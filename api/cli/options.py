@@ -49,9 +49,7 @@ DuplicatesOption = Annotated[
 DiversityOption = Annotated[float, typer.Option(help="0 for relevance alone to 1 for different hits.")]
 RerankOption = Annotated[
     int | None,
-    typer.Option(
-        "--rerank", metavar="[N]", help="Have a reranker order the best N anew; 20 if no number stands there."
-    ),
+    typer.Option("--rerank", metavar="[N]", help="Have a reranker order the best N anew; 20 if no number follows."),
 ]
 RerankDeadlineOption = Annotated[
     float | None, typer.Option(metavar="MS", help="Milliseconds that reranking may take; the rest keeps its order.")

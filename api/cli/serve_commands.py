@@ -1,5 +1,6 @@
 """What `catalens serve` does and prints."""
 
+import errno
 import gc
 import signal
 import socket
@@ -75,9 +76,11 @@ def listening(host: str, port: int) -> socket.socket:
         bound.listen(2048)  # here already, so that a second server is told that the port is taken
     except OSError as error:
         bound.close()
+        taken = f"is a server running there already? choose another port: --port {min(port + 1, 65535)}"
+        foreign = "that is no address of this machine; give --host 127.0.0.1, or 0.0.0.0 for all that it has"
         raise CannotListen(
             f"cannot listen on {host} port {port}: {_why(error)}",
-            hint=f"is a server running there already? choose another port: --port {min(port + 1, 65535)}",
+            hint=foreign if error.errno == errno.EADDRNOTAVAIL else taken,
         ) from error
     return bound
 

@@ -83,6 +83,11 @@ def read(name: str) -> Stored:
                 f"there is no reranker {name!r}: neither a built-in one nor a folder",
                 hint=f"name {STARTER}, or the folder that catalens train reranker --out wrote",
             )
+        if not is_reranker(folder):
+            raise WeightsUnavailable(
+                f"{name} is no reranker: there is no {DESCRIPTION} in it",
+                hint=f"name {STARTER}, or the folder that catalens train reranker --out wrote",
+            )
         name, path, weights = str(folder), folder / DESCRIPTION, folder / WEIGHTS
     found = parsed(_bytes(path), path, name)
     data = _bytes(weights)

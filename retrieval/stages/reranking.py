@@ -142,7 +142,7 @@ class Reranking:
         modality: Modality = "image" if direction == "text_to_image" else "text"
         asked = self._vectors.tokens()
         if not asked.lengths[0]:
-            raise _KeptError("the encoder gives these words no tokens, as in a language that they are not made for")
+            raise _KeptError("the encoder gives these words no tokens; it has none for some languages and part numbers")
         owners = self._owners(head, modality)
         places = np.flatnonzero(owners != NO_ID)
         matches = np.full(len(head), np.nan, np.float32)
@@ -164,7 +164,7 @@ class Reranking:
         if not done:
             raise _KeptError(f"a deadline of {limit:g} ms was over before the first was scored")
         if lacking == done:
-            raise _KeptError(f"the tokens of {lacking:,} {kind} are missing or damaged; {_ADDS}")
+            raise _KeptError(f"none of the {lacking:,} {kind} has tokens that are whole; {_ADDS}")
         if not judged:
             raise _KeptError(f"none of the {kind} has tokens, as in a language that they are not made for")
         if np.isnan(matches).all():
@@ -189,7 +189,9 @@ class Reranking:
                 f"reranked the best {done:,} of {candidates:,}: {self._query.rerank_deadline:g} ms are too few for all",
             )
         if lacking:
-            self.notes += (f"not reranked: {lacking:,} {kind} whose tokens are missing or damaged; {_ADDS}",)
+            self.notes += (
+                f"{lacking:,} of them kept their places: the {kind} have no tokens, or damaged ones; {_ADDS}",
+            )
 
     def _skip(self, reason: str, *, told: bool = True) -> None:
         self.skipped = reason

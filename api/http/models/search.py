@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.models.explanation import Reasons
 from api.http.models.strict import Listed, Strict
+from retrieval.errors import QueryError
 from retrieval.query.value import (
     MAX_DEADLINE,
     MAX_FACETS,
@@ -107,7 +108,10 @@ class QueryFields(Strict):
     )
 
     def query_json(self) -> dict[str, Any]:
-        """What `from_json` reads."""
+        """What `from_json` reads. Raises QueryError for a way to rerank where nothing is reranked."""
+        for name, usual in (("rerank_deadline", None), ("rerank_when", "always")):
+            if not self.rerank and getattr(self, name) not in (None, usual):
+                raise QueryError(f"{name} says how to rerank, and rerank is 0", hint='add "rerank": 20', field=name)
         return self.model_dump(exclude_none=True, exclude={"explain"})
 
 
