@@ -1,16 +1,17 @@
-"""What `catalens train` trains on: chosen, and said."""
+"""What `catalens train` trains on, chosen and said, and what is left of it where somebody stops the training."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
 from api.cli.formats import one_line
-from api.cli.output import err
+from api.cli.output import err, out, print_json
 
 if TYPE_CHECKING:
     from retrieval.training.data import TrainingData
@@ -42,8 +43,25 @@ class DataChoice:
         )
 
 
-def say_data(console: Console, data: "TrainingData") -> None:
-    """Print what is trained on, by data set and together."""
+def read_and_say(chosen: DataChoice, *, dry_run: bool, as_json: bool) -> "TrainingData":
+    """Read what is trained on and print it: on stdout, but for JSON of the result that comes there later."""
+    data = chosen.read()
+    if dry_run and as_json:
+        print_json({"data": data.summary(), "languages": list(data.languages), "notes": list(data.notes)})
+    else:
+        _say(err if as_json else out, data)
+    return data
+
+
+def stopped(what: str, computed: str, kept: Path) -> NoReturn:
+    """End the program as Ctrl-C does, saying what was not written and what is kept."""
+    err.print(f"\nStopped. No {what} written. The {computed} computed so far are kept in {kept}.", markup=False)
+    err.print("  To go on from there, run the same command again.")
+    sys.exit(130)
+
+
+def _say(console: Console, data: "TrainingData") -> None:
+    # by data set, and together
     for source, counts in data.summary().items():
         pictures, texts, *groups = counts.items()
         listed = ", ".join(f"{count:,} {group.removesuffix(' texts')}" for group, count in groups)

@@ -1,6 +1,5 @@
 """What `catalens train heads` does and prints."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from api.cli.formats import one_line
 from api.cli.output import err, out, print_json
-from api.cli.training.data import LABELS, DataChoice, say_data
+from api.cli.training.data import LABELS, DataChoice, read_and_say, stopped
 
 if TYPE_CHECKING:
     from retrieval.training.train_heads import Trained
@@ -38,11 +37,7 @@ def train(
 
     if folder is not None:
         require_writable(folder)
-    data = chosen.read()
-    if dry_run and as_json:
-        print_json({"data": data.summary(), "languages": list(data.languages), "notes": list(data.notes)})
-    else:
-        say_data(err if as_json else out, data)
+    data = read_and_say(chosen, dry_run=dry_run, as_json=as_json)
     if dry_run or folder is None:
         return
     from api.cli.progress import show_progress
@@ -74,9 +69,7 @@ def train(
             ended = monotonic()
         trained.write(folder)
     except KeyboardInterrupt:
-        err.print(f"\nStopped. No heads were written. The features computed so far are kept in {kept}.", markup=False)
-        err.print("  To go on from there, run the same command again.")
-        sys.exit(130)
+        stopped("heads were", "features", kept)
     features = began.get("epochs", ended) - started
     _report(trained, folder, {"features": features, "training": ended - started - features}, as_json=as_json)
 

@@ -10,6 +10,21 @@ from api.cli.options import RuntimeOption
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
+# What both have, each worded once.
+DataArgument = Annotated[
+    list[str], typer.Argument(metavar="DATA", help="What catalens eval reads; several are joined.")
+]
+SplitOption = Annotated[str, typer.Option(help="Split to train on; otherwise train where a set has several.")]
+LanguageOption = Annotated[str, typer.Option(help="Languages of the captions where a set has several, such as en,zh.")]
+ImagesOption = Annotated[Path | None, typer.Option(help="Where image paths start; otherwise beside each file.")]
+ValidationOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE", min=0.01, max=0.9, help="Share of the pictures that chooses the epoch; otherwise 0.15."
+    ),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would be trained on, and stop.")]
+
 
 class Loss(StrEnum):
     """Names of what training minimises."""
@@ -26,7 +41,7 @@ def training() -> None:
 
 @app.command(short_help="Train projection heads on your pictures and texts, the towers frozen.")
 def heads(
-    data: Annotated[list[str], typer.Argument(metavar="DATA", help="What catalens eval reads; several are joined.")],
+    data: DataArgument,
     base: Annotated[str, typer.Option(metavar="MODEL", help="Model to start from, or a folder of trained heads.")] = (
         "starter"
     ),
@@ -34,13 +49,9 @@ def heads(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for the heads; then a --model of index, eval, export."),
     ] = None,
-    split: Annotated[str, typer.Option(help="Split to train on; otherwise train where a set has several.")] = "",
-    language: Annotated[
-        str, typer.Option(help="Languages of the captions where a set has several, such as en,zh.")
-    ] = "",
-    images_dir: Annotated[
-        Path | None, typer.Option(help="Where image paths start; otherwise beside each file.")
-    ] = None,
+    split: SplitOption = "",
+    language: LanguageOption = "",
+    images_dir: ImagesOption = None,
     loss: Annotated[
         Loss, typer.Option(help="InfoNCE, SigLIP's pairwise sigmoid, or VSE++'s margin with hardest negatives.")
     ] = Loss.infonce,
@@ -52,18 +63,13 @@ def heads(
     learning_rate: Annotated[
         float | None, typer.Option(min=1e-8, max=1, help="The highest, after warming up; otherwise 0.002.")
     ] = None,
-    validation: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE", min=0.01, max=0.9, help="Share of the pictures that chooses the epoch; otherwise 0.15."
-        ),
-    ] = None,
+    validation: ValidationOption = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, data and runtime give the same heads.")] = 0,
     cache: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where features are kept; otherwise in the user's cache folder.")
     ] = None,
     runtime: RuntimeOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained on, and stop.")] = False,
+    dry_run: DryRunOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Train projection heads on your pictures and texts, the towers frozen.
@@ -97,17 +103,13 @@ class Kind(StrEnum):
 
 @app.command(short_help="Train a reranker on your pictures and texts, the encoder frozen.")
 def reranker(
-    data: Annotated[list[str], typer.Argument(metavar="DATA", help="What catalens eval reads; several are joined.")],
+    data: DataArgument,
     base: Annotated[str, typer.Option(metavar="ENCODER", help="Encoder whose results are reranked.")] = "starter",
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the reranker.")] = None,
     kind: Annotated[Kind, typer.Option(help="How text and photo are brought together.")] = Kind.cross_attention,
-    split: Annotated[str, typer.Option(help="Split to train on; otherwise train where a set has several.")] = "",
-    language: Annotated[
-        str, typer.Option(help="Languages of the captions where a set has several, such as en,zh.")
-    ] = "",
-    images_dir: Annotated[
-        Path | None, typer.Option(help="Where image paths start; otherwise beside each file.")
-    ] = None,
+    split: SplitOption = "",
+    language: LanguageOption = "",
+    images_dir: ImagesOption = None,
     contrast_epochs: Annotated[
         int | None,
         typer.Option(min=0, max=10_000, help="Of the first phase, all pairs of a batch; at most, otherwise 12."),
@@ -122,12 +124,7 @@ def reranker(
     learning_rate: Annotated[
         float | None, typer.Option(min=1e-8, max=1, help="Of the second, the highest; otherwise 0.0005.")
     ] = None,
-    validation: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE", min=0.01, max=0.9, help="Share of the pictures that chooses the epoch; otherwise 0.15."
-        ),
-    ] = None,
+    validation: ValidationOption = None,
     depth: Annotated[
         int | None, typer.Option(min=2, max=1000, help="Candidates that are reranked on validation; otherwise 20.")
     ] = None,
@@ -136,7 +133,7 @@ def reranker(
         Path | None, typer.Option(metavar="DIR", help="Where tokens are kept; otherwise in the user's cache folder.")
     ] = None,
     runtime: RuntimeOption = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be trained on, and stop.")] = False,
+    dry_run: DryRunOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Train a reranker on your pictures and texts, the encoder frozen.

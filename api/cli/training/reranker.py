@@ -1,6 +1,5 @@
 """What `catalens train reranker` does and prints."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from api.cli.formats import one_line
 from api.cli.output import err, out, print_json
-from api.cli.training.data import LABELS, DataChoice, say_data
+from api.cli.training.data import LABELS, DataChoice, read_and_say, stopped
 
 if TYPE_CHECKING:
     from retrieval.training.train_reranker import TrainedReranker
@@ -34,11 +33,7 @@ def train(
 
     if folder is not None:
         require_writable(folder)
-    data = chosen.read()
-    if dry_run and as_json:
-        print_json({"data": data.summary(), "languages": list(data.languages), "notes": list(data.notes)})
-    else:
-        say_data(err if as_json else out, data)
+    data = read_and_say(chosen, dry_run=dry_run, as_json=as_json)
     if dry_run or folder is None:
         return
     from api.cli.progress import show_progress
@@ -62,9 +57,7 @@ def train(
             )
         trained.write(folder)
     except KeyboardInterrupt:
-        err.print(f"\nStopped. No reranker was written. The tokens computed so far are kept in {kept}.", markup=False)
-        err.print("  To go on from there, run the same command again.")
-        sys.exit(130)
+        stopped("reranker was", "tokens", kept)
     if unreadable := len(trained.gathered.unreadable):
         err.print(f"{unreadable:,} pictures could not be read and were left out")
     if wordless := trained.spec.facts["texts_without_tokens"]:
